@@ -1,0 +1,110 @@
+"""The three pre-training objectives as collators: causal, masked, span corruption.
+
+What a masked or corrupted row hides depends on seed, epoch and the row itself, and on nothing that was drawn before:
+so a resumed run hides the same tokens, an evaluation always hides the same, and the next epoch hides others.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+
+
+IGNORED = -100
+
+
+class Objective:
+    """A collator of rows {"input_ids"}: decides what each row predicts, pads, and returns tensors.
+
+    Returns input_ids (B, T_in), attention_mask (B, T_in) and labels (B, T_out), -100 where the loss does not look. A
+    row that brings "labels" along, such as `fixed` makes them, is taken as it is.
+    """
+
+    def __init__(self, tokenizer: Any, seed: int = 0, probability: float = 0.15):
+        self.tokenizer, self.seed, self.probability = tokenizer, seed, probability
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Hide other tokens than in the epoch before."""
+        self.epoch = epoch
+
+    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
+        """(input, labels) of one row; here the causal objective, whose labels are the input: the model shifts them."""
+        return ids, ids
+
+    def fixed(self, row: dict[str, Any]) -> dict[str, list[int]]:
+        """The row with its labels, for an evaluation that asks the same every time."""
+        inputs, labels = self.predict(row["input_ids"])
+        return {"input_ids": inputs, "labels": labels}
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r["input_ids"]) for r in rows]
+        width, depth = max(len(i) for i, _ in pairs), max(len(t) for _, t in pairs)
+        pad = self.tokenizer.pad_token_id
+        return {
+            "input_ids": torch.tensor([i + [pad] * (width - len(i)) for i, _ in pairs]),
+            "attention_mask": torch.tensor([[1] * len(i) + [0] * (width - len(i)) for i, _ in pairs]),
+            "labels": torch.tensor([t + [IGNORED] * (depth - len(t)) for _, t in pairs]),
+        }
+
+    def _random(self, ids: list[int]) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.epoch, zlib.crc32(np.asarray(ids, dtype=np.int64).tobytes())])
+
+
+class Masked(Objective):
+    """BERT's objective (Devlin et al. 2018, section 3.1, task 1).
+
+    `probability` (0.15) of the tokens are chosen, round(probability x T) a row and at least one; of the chosen 80 %
+    become [MASK], 10 % a random token, 10 % stay. Special tokens are never chosen.
+    """
+
+    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
+        random = self._random(ids)
+        special = self.tokenizer.all_special_ids
+        inputs = np.array(ids)
+        candidates = np.flatnonzero(~np.isin(inputs, special))
+        count = min(max(1, round(self.probability * len(ids))), len(candidates))
+        chosen = random.choice(candidates, count, replace=False)
+        labels = np.full_like(inputs, IGNORED)
+        labels[chosen] = inputs[chosen]
+        kind = random.random(count)
+        inputs[chosen[kind < 0.8]] = self.tokenizer.mask_token_id
+        swapped = chosen[kind >= 0.9]
+        inputs[swapped] = random.choice(np.setdiff1d(np.arange(len(self.tokenizer)), special), len(swapped))
+        return inputs.tolist(), labels.tolist()
+
+
+class Spans(Objective):
+    """T5's span corruption (Raffel et al. 2020, section 3.1.4): `probability` (0.15) of the tokens, in spans of 3.
+
+    Each hidden span becomes one sentinel in the input; the target lists sentinel and span in turn, then a closing
+    sentinel, then </s>. Every token of the row stands in exactly one of the two.
+    """
+
+    mean_span = 3.0
+
+    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
+        random = self._random(ids)
+        hidden = min(max(1, round(len(ids) * self.probability)), len(ids) - 1)
+        spans = min(max(1, round(hidden / self.mean_span)), hidden, len(ids) - hidden, 99)
+        inputs: list[int] = []
+        target: list[int] = []
+        position = 0
+        gaps, lengths = _split(random, len(ids) - hidden, spans), _split(random, hidden, spans)
+        for index, (gap, length) in enumerate(zip(gaps, lengths, strict=True)):
+            sentinel = self.tokenizer.convert_tokens_to_ids(f"<extra_id_{index}>")
+            inputs += [*ids[position : position + gap], sentinel]
+            target += [sentinel, *ids[position + gap : position + gap + length]]
+            position += gap + length
+        closing, end = self.tokenizer.convert_tokens_to_ids(f"<extra_id_{spans}>"), self.tokenizer.eos_token_id
+        return [*inputs, end], [*target, closing, end]
+
+
+def _split(random: np.random.Generator, total: int, parts: int) -> list[int]:
+    """`total` as `parts` positive integers, every way equally likely."""
+    cuts = np.sort(random.choice(np.arange(1, total), parts - 1, replace=False))
+    return np.diff([0, *cuts, total]).tolist()
+
+
+OBJECTIVES = {"causal": Objective, "masked": Masked, "span": Spans}

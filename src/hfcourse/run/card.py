@@ -1,0 +1,82 @@
+"""The model card of a run: README.md with the measured results in its metadata."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hfcourse.run.files import read_json, write_text
+from hfcourse.run.show import number, pair_up
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+
+def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: dict[str, Any]) -> None:
+    """Write README.md from results.json's content, environment.json and what the recipe says of itself in `card`.
+
+    Keys of `card`, all optional: `title`, `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`, `library_name`,
+    `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
+    """
+    environment = read_json(folder / "environment.json", {})
+    name = (repo or f"{results['recipe']}-{results['config']}").split("/")[-1]
+    data = ModelCardData(
+        model_name=name,
+        library_name=card.get("library_name", "transformers"),
+        pipeline_tag=card.get("pipeline_tag"),
+        # Only names that exist on the Hub may stand here: a local path would be a dead link, or tell about the machine.
+        base_model=_hub_name(card.get("base_model")),
+        datasets=_hub_name(card.get("dataset")),
+        tags=["hfcourse", results["recipe"]],
+        eval_results=[
+            EvalResult(
+                task_type=card.get("pipeline_tag") or "text-generation",
+                dataset_type=_hub_name(card.get("dataset")) or "local",
+                dataset_name=_hub_name(card.get("dataset")) or "data of this run",
+                metric_type=metric,
+                metric_value=value,
+            )
+            for metric, value in results["metrics"].items()
+        ],
+    )
+    rows = [[_cell(n), number(before), number(after)] for n, before, after in pair_up(results["metrics"])]
+    command = f"python recipes/{shlex.join(environment.get('command', []))}"
+    parts = [
+        f"# {name}",
+        card.get("what", ""),
+        "## Results",
+        _table(["metric", "before", "after"], rows),
+        f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training.",
+        "![curves](curves.png)",
+        *(["## Samples", _samples(card["samples"])] if card.get("samples") else []),
+        "## How it was made",
+        f"```\n{command}\n```",
+        "\n".join(f"- {_line(line)}" for line in card.get("data", [])),
+        "`config.yaml` holds the arguments, `environment.json` the versions, commit, seed and machine, "
+        "`metrics.jsonl` each logged step.",
+    ]
+    body = "\n\n".join(part for part in parts if part)
+    write_text(folder / "README.md", str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")))
+
+
+def _hub_name(name: str | None) -> str | None:
+    return name if name and not Path(name).exists() and name.count("/") <= 1 and name[0] not in "./~" else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: Any) -> str:
+    """Quoted text inside a table: one line, no cell borders, no mark-up of its own."""
+    text = _line(str(text))
+    for character in "\\`*_[]<>|#":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _samples(samples: list[dict[str, str]]) -> str:
+    return _table(list(samples[0]), [[_cell(value) for value in sample.values()] for sample in samples])

@@ -1,0 +1,124 @@
+"""Checkpoints from a folder or the Hub: safetensors only, no remote code, one sentence for whatever is wrong with them."""
+
+from pathlib import Path
+from typing import Any
+
+from hfcourse.errors import InputError
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+from trl import ModelConfig, get_quantization_config
+
+
+def check_folder(name: str) -> None:
+    """Refuse a local checkpoint folder that is not there or holds no config or no safetensors weights."""
+    folder = Path(name).expanduser()
+    if not folder.exists():
+        if name.startswith((".", "/", "~")) or name.count("/") > 1 or name.startswith("runs/"):
+            raise InputError(f"model folder {name} does not exist")
+        return
+    if not ((folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()):
+        raise InputError(f"model folder {name} holds no config.json")
+    if not any(folder.glob("*.safetensors")):
+        pickled = next((p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")), None)
+        why = f"only {pickled}, a pickle that could run code: convert it to safetensors" if pickled else "no weights"
+        raise InputError(f"model folder {name} holds {why} (expected model.safetensors)")
+
+
+def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
+    """`auto_class.from_pretrained` with InputError for a checkpoint that is missing, unreachable, or unsafe."""
+    check_folder(name)
+    try:
+        return auto_class.from_pretrained(name, revision=revision, trust_remote_code=False, **kwargs)
+    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled) as e:
+        kind = "folder" if Path(name).exists() else "Hub model (is there a network, and is the name right?)"
+        reason = " ".join(str(e).split())
+        raise InputError(f"can't load {name} as a {kind}: {reason[:300]}") from e
+
+
+def load_causal_lm(args: ModelConfig) -> tuple[Any, Any]:
+    """Model and tokenizer that `args` names; quantised where it says so.
+
+    Raises InputError without `--model_name_or_path`, or where the checkpoint can't be used.
+    """
+    name = args.model_name_or_path
+    if name is None:
+        raise InputError("--model_name_or_path is missing: a checkpoint folder or a name on the Hub")
+    tokenizer = load(AutoTokenizer, name, args.model_revision)
+    quantization = get_quantization_config(args)
+    model = load(
+        AutoModelForCausalLM,
+        name,
+        args.model_revision,
+        dtype=args.dtype if args.dtype in ("auto", None) else getattr(torch, args.dtype),
+        attn_implementation=args.attn_implementation,
+        use_safetensors=True,
+        **({"quantization_config": quantization} if quantization is not None else {}),
+    )
+    return model, tokenizer
+
+
+HEADS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "span": AutoModelForSeq2SeqLM}
+
+
+def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -> Any:
+    """A model with random weights for "causal", "masked" or "span", of the sizes in `architecture`.
+
+    Vocabulary and special tokens come from the tokenizer. Raises InputError for a model_type or size that is no such.
+    """
+    tokens = {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    if objective == "span":
+        tokens["decoder_start_token_id"] = tokenizer.pad_token_id
+    try:
+        config = AutoConfig.for_model(**{**tokens, **architecture})
+        return HEADS[objective].from_config(config)
+    except (ValueError, TypeError) as e:
+        raise InputError(f"--architecture {architecture}: {' '.join(str(e).split())[:300]}") from e
+
+
+@torch.no_grad()
+def packs_apart(model: Any) -> bool:
+    """Whether packed examples stay blind to one another in this model's attention, tried on eight tokens.
+
+    Two sequences of four tokens in one row, positions starting again at 0 and no attention mask: changing the first must
+    leave the logits of the second as they were. Parameters that are not here yet (ZeRO-3) can't be tried: False.
+    """
+    if any(p.numel() == 0 or p.is_meta for p in model.parameters()):
+        return "flash" in (model.config._attn_implementation or "")
+    if "flash" in (model.config._attn_implementation or ""):
+        return True
+    device = next(model.parameters()).device
+    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3]], device=device)  # (1, T)
+    ids = torch.tensor([[1, 2, 3, 4, 1, 2, 3, 4], [4, 3, 2, 1, 1, 2, 3, 4]], device=device)
+    was_training = model.training
+    model.eval()
+    logits = [
+        model(input_ids=row[None], position_ids=positions, use_cache=False).logits[0, 4:] for row in ids
+    ]  # (T/2, V)
+    model.train(was_training)
+    return torch.allclose(logits[0], logits[1], rtol=1e-4, atol=1e-4)
+
+
+def packing_note(model: Any, training: Any) -> str:
+    """Turn packing off where packed examples would see one another; says which it is, for the plan."""
+    if not training.packing:
+        return "Rows are padded, not packed."
+    if packs_apart(model):
+        return "Rows are packed; each attends to itself alone (tried on this model)."
+    training.packing = False
+    attention = model.config._attn_implementation
+    return (
+        f"Rows are NOT packed: in {type(model).__name__} with {attention} attention packed rows would see one another."
+    )

@@ -1,0 +1,92 @@
+"""What a run leaves behind for its readers: environment.json, metrics.jsonl, curves.png."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import hfcourse
+from hfcourse.run.files import staged, write_text
+
+import torch
+from accelerate import PartialState
+
+
+LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "huggingface_hub")
+# Seconds differ from run to run; what metrics.jsonl holds must not, so that a resumed run equals an uninterrupted one.
+CLOCKS = ("_runtime", "_per_second", "_flos")
+
+
+def environment(state: PartialState, seed: int) -> dict[str, Any]:
+    """Versions, commit, command, seed, machine and devices."""
+    cuda = torch.cuda.is_available()
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": [Path(sys.argv[0]).name, *_without_token(sys.argv[1:])],
+        "hfcourse": hfcourse.__version__,
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processes": state.num_processes,
+        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else ["cpu"],
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+    }
+
+
+def _without_token(argv: list[str]) -> list[str]:
+    hidden = [a.startswith("--hub_token=") or (i > 0 and argv[i - 1] == "--hub_token") for i, a in enumerate(argv)]
+    return ["(hidden)" if h else a for a, h in zip(argv, hidden, strict=True)]
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that hfcourse runs from, with `+` where files were changed; None outside one."""
+    git = ["git", "-C", str(Path(hfcourse.__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed.strip() else "")
+
+
+def metric_line(entry: dict[str, Any]) -> str | None:
+    """One log entry as a line of metrics.jsonl, without clocks; None where nothing else is in it."""
+    kept = {k: v for k, v in entry.items() if not k.endswith(CLOCKS) and k != "train_loss"}
+    return json.dumps(kept, ensure_ascii=False) + "\n" if kept.keys() - {"step", "epoch"} else None
+
+
+def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
+    """metrics.jsonl from a whole log history: steps, losses, rates and scores, no clock."""
+    write_text(path, "".join(filter(None, map(metric_line, history))))
+
+
+def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, list[str]]) -> None:
+    """A picture with one panel for each of `panels` {title: metric names}, over optimiser steps; empty panels are left out."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    series = {
+        title: {name: [(e["step"], e[name]) for e in history if name in e] for name in names}
+        for title, names in panels.items()
+    }
+    series = {title: lines for title, lines in series.items() if any(lines.values())}
+    figure, axes = pyplot.subplots(1, max(len(series), 1), figsize=(5.5 * max(len(series), 1), 4), squeeze=False)
+    for ax, (title, lines) in zip(axes[0], series.items(), strict=True):
+        for name, points in lines.items():
+            if points:
+                ax.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) < 30 else None, markersize=3)
+        ax.set(title=title, xlabel="optimiser step")
+        ax.grid(alpha=0.3)
+        ax.legend()
+    figure.tight_layout()
+    with staged(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,232 @@
+"""One run folder from its opening to its finished results."""
+
+import contextlib
+import fcntl
+import os
+import resource
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hfcourse.errors import InputError
+from hfcourse.run import plan
+from hfcourse.run.card import write_card
+from hfcourse.run.files import read_json, remove, write_json, write_text
+from hfcourse.run.hub import PushError, check_write, push_folder
+from hfcourse.run.record import environment, plot_curves, write_metrics
+from hfcourse.run.show import finished_results, show_results
+from hfcourse.run.signals import Interrupted, Signals
+
+import torch
+import yaml
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from rich.console import Console
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+
+T = TypeVar("T")
+# Arguments that change how a run is watched or published, not what it computes: they may differ when a run goes on.
+NEUTRAL = {
+    "dry_run", "fresh", "output_dir", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_token", "disable_tqdm",
+    "report_to", "run_name", "save_total_limit", "dataloader_num_workers", "dataset_num_proc",
+}  # fmt: skip
+
+
+class Finished(Exception):
+    """There is nothing left to do: the run was finished before and has been shown."""
+
+
+class Run:
+    """The folder of one run: plan, lock, resume, record, card, push. Made by `hfcourse.run.cli.start`."""
+
+    def __init__(self, name: str, folder: Path, arguments: tuple, given: dict, state: PartialState, signals: Signals):
+        self.name, self.folder, self.arguments, self.given = name, folder, arguments, given
+        self.state, self.signals = state, signals
+        self.own = arguments[0]
+        self.training: TrainingArguments = next(a for a in arguments if isinstance(a, TrainingArguments))
+        self.push = self.training.push_to_hub
+        # The Trainer would push unfinished checkpoints and create the repository by itself: the run does it, whole.
+        self.training.push_to_hub = False
+        # The Trainer replaces a loss that is no number by the average of the others; RunTrainer stops instead.
+        self.training.logging_nan_inf_filter = False
+        self.console = Console(stderr=False, quiet=not state.is_main_process, highlight=False)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Lock the folder and compare it with the arguments; shows a finished run and raises Finished."""
+        if self.own.dry_run:
+            yield
+            return
+        lock = self.on_main(self._open)
+        try:
+            yield
+        finally:
+            if lock is not None and self.state.is_main_process:
+                os.close(lock)
+
+    def _open(self) -> int:
+        if self.own.fresh and self.folder.exists():
+            aside = next(
+                p for i in range(1, 10**6) if not (p := self.folder.with_name(f"{self.folder.name}.old-{i}")).exists()
+            )
+            self.folder.rename(aside)
+            self.console.print(f"the earlier run was moved to {aside}")
+        self._same_arguments()
+        if (results := finished_results(self.folder)) is not None:
+            show_results(results, self.folder, self.console)
+            self._publish(self.push and check_write(self._repo(), private=self.training.hub_private_repo))
+            raise Finished
+        if self.push:
+            self.training.hub_model_id = check_write(self._repo(), private=self.training.hub_private_repo)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(lock, 20).decode() or "?"
+            raise InputError(f"{self.folder} is in use by process {pid}; give this run another --output_dir") from None
+        os.truncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        kept = {k: v for k, v in self.given.items() if k not in NEUTRAL}
+        header = "# What this run was given; every other argument has its library's default (versions in environment.json).\n"
+        if not (self.folder / "config.yaml").exists():
+            write_text(self.folder / "config.yaml", header + yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
+        now = environment(self.state, self.training.seed)
+        first = read_json(self.folder / "environment.json", now)
+        if first is not now:
+            first.setdefault("resumed", []).append({k: v for k, v in now.items() if first.get(k) != v})
+        write_json(self.folder / "environment.json", first)
+        return lock
+
+    def _same_arguments(self) -> None:
+        path = self.folder / "config.yaml"
+        if not path.exists():
+            return
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        now = {k: v for k, v in self.given.items() if k not in NEUTRAL}
+        different = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        if different:
+            key = different[0]
+            raise InputError(
+                f"{self.folder} holds a run with {key} = {before.get(key, 'the default')}, not "
+                f"{now.get(key, 'the default')}: give another --output_dir, or --fresh to move it aside"
+            )
+
+    def on_main(self, act: Callable[[], T]) -> T:
+        """Run `act` on the main process; every process gets its value, or raises what it raised."""
+        outcome: list[Any] = [None, None]
+        if self.state.is_main_process:
+            try:
+                outcome[0] = act()
+            except (InputError, PushError, Finished, OSError) as e:
+                outcome[1] = e
+        if self.state.num_processes > 1:
+            broadcast_object_list(outcome)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+    def stop_requested(self) -> bool:
+        """Whether any process got a signal: all must agree on the step after which they stop."""
+        asked = self.signals.received is not None
+        if self.state.num_processes == 1:
+            return asked
+        flag = torch.tensor(int(asked), device=self.state.device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        if flag.item() and self.signals.received is None:
+            self.signals.received = 15
+        return bool(flag.item())
+
+    def last_checkpoint(self) -> str | None:
+        """The newest complete checkpoint, or None."""
+        return get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
+
+    def once(self, name: str, measure: Callable[[], dict]) -> dict:
+        """What `measure` returned the first time: kept in the folder, so that a resumed run does not measure it anew."""
+        path = self.folder / f"{name}.json"
+        saved = self.on_main(lambda: read_json(path))
+        if saved is None:
+            saved = measure()
+            self.on_main(lambda: write_json(path, saved))
+        return saved
+
+    def plan(self, trainer: Trainer, tokenizer: Any, model_name: str, data: dict[str, str | list[str]]) -> None:
+        """Print what is about to happen. A dry run shows two batches as well and raises Finished."""
+        lines = {
+            "model": plan.describe_model(trainer.model, model_name),
+            **data,
+            "steps": plan.describe_steps(trainer),
+            "device": plan.describe_device(trainer),
+        }
+        if checkpoint := (None if self.own.dry_run else self.last_checkpoint()):
+            lines["resume"] = f"from {checkpoint}"
+        plan.show_plan(f"{self.name} -> {self.folder}", lines, self.console)
+        if self.own.dry_run:
+            if self.state.is_main_process:
+                plan.show_batches(trainer, tokenizer, self.console)
+            raise Finished
+
+    def train(self, trainer: Trainer) -> None:
+        """Train from the last checkpoint, if there is one, to the end; raises Interrupted after a signal."""
+        # The evaluation before training draws random numbers, and a resumed run skips it.
+        set_seed(self.training.seed)
+        self.signals.training = True
+        trainer.train(resume_from_checkpoint=self.last_checkpoint())
+        self.signals.training = False
+        if self.signals.received is not None:
+            raise Interrupted(self.signals.received)
+
+    def finish(
+        self, trainer: Any, metrics: dict[str, float], curves: dict[str, list[str]], card: dict[str, Any] | None = None
+    ) -> None:
+        """Write weights, tokenizer, curves, card and, last of all, results.json; show the results; push if asked to."""
+        writing = self.folder / ".writing-final"
+        self.on_main(lambda: remove(writing))
+        trainer.save_model(str(writing))
+        speed, history = trainer.speed(), trainer.state.log_history
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0
+        # Linux counts ru_maxrss in KiB, macOS in bytes.
+        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**10 if sys.platform == "linux" else 2**20
+        )
+        results = {
+            "recipe": self.name,
+            "config": self.folder.name,
+            "metrics": metrics,
+            "steps": trainer.state.global_step,
+            **speed,
+            "peak_memory_mb": round(memory, 1),
+            "finished": True,
+        }
+
+        def write() -> None:
+            (writing / "training_args.bin").unlink(missing_ok=True)  # a pickle; config.yaml says the same
+            for file in sorted(writing.iterdir()):
+                os.replace(file, self.folder / file.name)
+            writing.rmdir()
+            write_metrics(self.folder / "metrics.jsonl", history)
+            plot_curves(self.folder / "curves.png", history, curves)
+            write_card(self.folder, results, self.training.hub_model_id, card or {})
+            write_json(self.folder / "results.json", results)
+            show_results(results, self.folder, self.console)
+            self._publish(self.push and self._repo())
+
+        self.on_main(write)
+
+    def _repo(self) -> str:
+        return self.training.hub_model_id or f"{self.name}-{self.folder.name}"
+
+    def _publish(self, repo: str | bool) -> None:
+        if not repo:
+            return
+        private = self.training.hub_private_repo
+        try:
+            url = push_folder(self.folder, str(repo), message=f"{self.name} {self.folder.name}", private=private)
+        except PushError as e:
+            later = f"make push RUN={shlex.quote(str(self.folder))} REPO={shlex.quote(str(repo))}"
+            raise PushError(f"{e}; the run is whole in {self.folder}; push it later with: {later}") from e
+        self.console.print(f"pushed to {url}", soft_wrap=True)

@@ -1,0 +1,208 @@
+"""What every Trainer of a recipe gets: whole checkpoints, exact resume, signals, metrics.jsonl, progress."""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hfcourse.errors import InputError
+from hfcourse.run.files import read_json, remove, sync, write_json
+from hfcourse.run.record import metric_line, write_metrics
+from hfcourse.run.run import Run
+
+import torch
+from tqdm.auto import tqdm
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+
+
+METERS = "meters.json"
+
+
+class RunTrainer(Trainer):
+    """Mixin for any transformers or TRL trainer: `class SFT(RunTrainer, SFTTrainer)`, then `SFT(..., run=run)`.
+
+    A checkpoint is written under another name and renamed when it is complete. Besides the trainer's own state it holds
+    the meters that a Trainer forgets (the loss since the last log line, TRL's running metrics, tokens, seconds), so that
+    a run interrupted anywhere ends in the same weights and the same metrics.jsonl as one that was not.
+    """
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any):
+        self.run = run
+        self.meters: dict[str, float] = {"seconds": 0.0, "tokens": 0}
+        self._run_dir: str | None = None
+        super().__init__(*args, **kwargs)
+        for default in (ProgressCallback, PrinterCallback):
+            self.remove_callback(default)
+        self.add_callback(_Recorder(self))
+
+    def counted(self, labels: torch.Tensor) -> torch.Tensor:
+        """How many labels (B, T) the loss counts: a causal model never predicts the first token of a row."""
+        return (labels[:, 1:] != -100).sum()
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        count = self.counted(inputs["labels"])
+        loss, logits, labels = super().prediction_step(model, inputs, *args, **kwargs)
+        assert loss is not None, "recipes evaluate with labels"
+        self._eval_sums += torch.stack([loss * count, count]).double().cpu()
+        return loss, logits, labels
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss of an evaluation is its mean over tokens; the Trainer's depends on how rows fall into batches."""
+        self._eval_sums = torch.zeros(2, dtype=torch.double)
+        with self.off_the_clock():
+            output = super().evaluation_loop(*args, **kwargs)
+        total, count = self.accelerator.reduce(self._eval_sums.to(self.args.device), "sum").tolist()
+        return output._replace(metrics=(output.metrics or {}) | {"eval_loss": total / max(count, 1)})
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        mask = inputs.get("attention_mask")
+        self.meters["tokens"] += int(inputs["input_ids"].numel() if mask is None else mask.count_nonzero())
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        if not math.isfinite(loss.item()):
+            last = self.run.last_checkpoint() or "no checkpoint yet"
+            raise InputError(
+                f"the loss of step {self.state.global_step + 1} is {loss.item()}; lower --learning_rate or look at the "
+                f"data of that step; the last good state is {last}"
+            )
+        return loss
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return self._run_dir or super()._get_output_dir(trial)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.off_the_clock():
+            self._save_whole(model, trial)
+
+    def _save_whole(self, model: Any, trial: Any) -> None:
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        final, writing = self.run.folder / name, self.run.folder / f".writing-{name}"
+        if self.args.should_save:
+            remove(writing)
+        self.run.state.wait_for_everyone()
+        self._run_dir = str(writing)
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._run_dir = None
+        self._save_meters(writing / name)
+        self.run.state.wait_for_everyone()
+        if self.args.should_save and not final.exists():
+            sync(writing)
+            (writing / name).rename(final)
+            rotate_checkpoints(str(self.run.folder), self.args.save_total_limit, self.state.best_model_checkpoint)
+        if self.args.should_save:
+            remove(writing)
+        self.run.state.wait_for_everyone()
+
+    def _save_meters(self, checkpoint: Path) -> None:
+        clock = self.meters["seconds"] + time.perf_counter() - self._train_started
+        trl_metrics = getattr(self, "_metrics", None)
+        rank_state = {
+            "loss_since_log": self._tr_loss.item(),
+            "last_logged": self._globalstep_last_logged,
+            "meters": {**self.meters, "seconds": clock},
+            "trl_metrics": {k: dict(v) for k, v in trl_metrics.items()} if trl_metrics else None,
+            "trl_tokens": getattr(self, "_total_train_tokens", None),
+        }
+        write_json(checkpoint / f"{self.args.process_index}-{METERS}", rank_state)
+
+    def _load_meters(self) -> None:
+        """Called at the beginning of training, when the Trainer has loaded the rest of the checkpoint."""
+        self._train_started = time.perf_counter()
+        checkpoint = self.run.folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        saved = read_json(checkpoint / f"{self.args.process_index}-{METERS}")
+        if saved is None:
+            return
+        self._tr_loss += saved["loss_since_log"]
+        self._globalstep_last_logged = saved["last_logged"]
+        self.meters = saved["meters"]
+        trl_metrics: dict[str, dict] = getattr(self, "_metrics", {})
+        for mode, values in (saved["trl_metrics"] or {}).items():
+            trl_metrics[mode].update(values)
+        if saved["trl_tokens"] is not None:
+            self._total_train_tokens = saved["trl_tokens"]
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """The run writes its own card, with the measured results; the trainers' cards would overwrite it."""
+
+    def _send_telemetry(self) -> None:
+        """TRL reports each trainer to the Hub; recipes report nothing."""
+
+    @contextlib.contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        """What happens in this block, if during training, is no part of the seconds of training."""
+        started = time.perf_counter()
+        yield
+        if self.is_in_train:
+            self.meters["seconds"] -= time.perf_counter() - started
+
+    def speed(self) -> dict[str, float]:
+        """Seconds of training over all sessions, without evaluations and checkpoints, and tokens (all ranks) a second."""
+        own = torch.tensor(self.meters["tokens"], device=self.args.device)
+        tokens = float(self.accelerator.reduce(own, "sum").item())
+        seconds = self.meters["seconds"]
+        return {"seconds": round(seconds, 3), "tokens_per_second": round(tokens / max(seconds, 1e-9), 1)}
+
+
+class _Recorder(TrainerCallback):
+    """Writes metrics.jsonl, shows progress, and turns a signal into a checkpoint and a stop."""
+
+    def __init__(self, trainer: RunTrainer):
+        self.trainer = trainer
+        self.path = trainer.run.folder / "metrics.jsonl"
+        self.bar: tqdm | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self.trainer._load_meters()
+        if not state.is_world_process_zero:
+            return
+        write_metrics(self.path, state.log_history)
+        if sys.stderr.isatty() and not args.disable_tqdm:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True, unit="step")
+        self.began, self.first = time.monotonic(), state.global_step
+
+    def on_epoch_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        collator = getattr(self.trainer.data_collator, "data_collator", self.trainer.data_collator)
+        if hasattr(collator, "set_epoch"):
+            collator.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+        if self.trainer.run.stop_requested():
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        if not state.is_world_process_zero or not self.trainer.run.signals.training:
+            return
+        line = metric_line(state.log_history[-1])
+        if line is None:
+            return
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(line)
+        shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity")) or "truth" in k}
+        text = "  ".join(f"{k} {v:.4g}" for k, v in shown.items() if isinstance(v, float))
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+        elif text:
+            done, left = state.global_step - self.first, state.max_steps - state.global_step
+            seconds = (time.monotonic() - self.began) / max(done, 1) * left
+            print(
+                f"step {state.global_step}/{state.max_steps}  {text}  {_clock(seconds)} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self.trainer.meters["seconds"] += time.perf_counter() - self.trainer._train_started
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
