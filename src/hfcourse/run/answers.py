@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 
 def read_exam(path: str | None) -> list[dict[str, Any]]:
-    """Rows of an exam in JSONL: `prompt` (messages), `answer` (the sentence expected), `group` and `lang`; [] without one.
+    """Rows of an exam in JSONL: `prompt` (messages), `answer` (expected sentence), `group`, `lang`; [] without one.
 
     Raises InputError where the file or one of these columns is missing.
     """

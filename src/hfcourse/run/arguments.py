@@ -1,4 +1,4 @@
-"""Command line and YAML of every recipe, on TRL's TrlParser: a key that does not exist is an error that names the nearest."""
+"""Command line and YAML of every recipe, on TRL's TrlParser: an unknown key is an error that names the nearest."""
 
 import difflib
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Parser(TrlParser):
         self.add_argument("--config", metavar="FILE", help="YAML file with any of these arguments.")
         self.recipe, self.count = recipe, len(dataclasses)
         self.given: dict[str, Any] = {}
-        self._defaults = {a.dest: a.default for a in self._actions}
+        self._defaults = vars(super().parse_known_args([])[0])
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message.removeprefix("argument ").strip() + f" (see python {self.prog} --help)")
@@ -54,19 +54,20 @@ class Parser(TrlParser):
         defaults = {k: str(v) if isinstance(v, (int, float)) else v for k, v in config.items()}
         self.set_defaults(**{"output_dir": str(Path("runs", self.recipe, name))})
         self.set_defaults_with_config(**defaults)
-        *parsed, unknown = self.parse_args_into_dataclasses(
-            argv, return_remaining_strings=True, look_for_args_file=False
-        )
-        if unknown:
-            key = unknown[0].split("=")[0]
-            hint = (
-                self._nearest(key.lstrip("-").replace("-", "_")) if key.startswith("--") else ": a value without a key"
-            )
-            raise InputError(f"unknown argument '{key}'{hint}")
+        try:
+            parsed = self.parse_args_into_dataclasses(argv, return_remaining_strings=True, look_for_args_file=False)
+        except InputError:
+            raise
+        except (ValueError, TypeError) as e:  # a library's dataclass refuses a value
+            raise InputError(" ".join(str(e).split())) from e
         return tuple(parsed[: self.count])
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
         known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            key = unknown[0].split("=")[0]
+            near = self._nearest(key.lstrip("-").replace("-", "_"))
+            raise InputError(f"unknown argument '{key}'{near if key.startswith('--') else ': a value without a key'}")
         self.given = {k: v for k, v in vars(known).items() if k != "config" and v != self._defaults.get(k)}
         return known, unknown
 

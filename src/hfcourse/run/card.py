@@ -13,8 +13,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: dict[str, Any]) -> None:
     """Write README.md from results.json's content, environment.json and what the recipe says of itself in `card`.
 
-    Keys of `card`, all optional: `title`, `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`, `library_name`,
-    `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
+    Keys of `card`, all optional: `title`, `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
+    `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
     """
     environment = read_json(folder / "environment.json", {})
     name = (repo or f"{results['recipe']}-{results['config']}").split("/")[-1]
@@ -22,7 +22,8 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         model_name=name,
         library_name=card.get("library_name", "transformers"),
         pipeline_tag=card.get("pipeline_tag"),
-        # Only names that exist on the Hub may stand here: a local path would be a dead link, or tell about the machine.
+        # Only names that exist on the Hub may stand here: a local path would be a dead link, or tell about the
+        # machine.
         base_model=_hub_name(card.get("base_model")),
         datasets=_hub_name(card.get("dataset")),
         tags=["hfcourse", results["recipe"]],
@@ -37,7 +38,7 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
             for metric, value in results["metrics"].items()
         ],
     )
-    rows = [[_cell(n), number(before), number(after)] for n, before, after in pair_up(results["metrics"])]
+    rows = [[f"`{n}`", number(before), number(after)] for n, before, after in pair_up(results["metrics"])]
     command = f"python recipes/{shlex.join(environment.get('command', []))}"
     parts = [
         f"# {name}",

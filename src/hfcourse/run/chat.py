@@ -1,4 +1,4 @@
-"""`python -m hfcourse.run.chat --run runs/sft/tiny`: talk to a causal run in the terminal, with the template it was trained with."""
+"""`python -m hfcourse.run.chat --run runs/sft/tiny`: talk to a causal run, with its own template."""
 
 import argparse
 import sys

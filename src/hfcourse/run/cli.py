@@ -1,4 +1,4 @@
-"""How a recipe starts and ends: from the command line to a run folder, from an error to one sentence and an exit code."""
+"""How a recipe starts and ends: from a command line to a run folder, from an error to one sentence and a code."""
 
 import contextlib
 import logging
@@ -64,7 +64,7 @@ def start(name: str, *dataclasses: type, argv: list[str] | None = None) -> Itera
 
 
 def _world(training: TrainingArguments) -> PartialState:
-    """The processes of this run; refuses to train apart where a launcher started several that do not see one another."""
+    """The processes of this run; refuses a launcher's several processes that do not see one another."""
     if training.device.type == "cpu" and getattr(training, "bf16", False):
         warnings.warn("bf16 on this CPU can be many times slower than fp32: --bf16 false", stacklevel=2)
     training.dataloader_pin_memory = training.dataloader_pin_memory and training.device.type != "cpu"
@@ -72,8 +72,8 @@ def _world(training: TrainingArguments) -> PartialState:
     launched = int(os.environ.get("WORLD_SIZE", 1))
     if launched != state.num_processes:
         raise InputError(
-            f"the launcher started {launched} processes but each of them sees {state.num_processes}, so they would train "
-            "apart: on a CPU use make NPROC=n, or ACCELERATE_USE_CPU=true torchrun --nproc_per_node n"
+            f"the launcher started {launched} processes but each of them sees {state.num_processes}, so they would "
+            "train apart: on a CPU use make NPROC=n, or ACCELERATE_USE_CPU=true torchrun --nproc_per_node n"
         )
     return state
 
@@ -81,6 +81,8 @@ def _world(training: TrainingArguments) -> PartialState:
 def _quiet() -> None:
     """The libraries' notes that every run repeats are left out; their errors and warnings about this run are not."""
     transformers_logging.set_verbosity_error()
+    # TRL and peft still use the old name of activation_checkpointing, in every run.
+    warnings.filterwarnings("ignore", ".* is deprecated and will be removed in v6", FutureWarning)
     transformers_logging.disable_progress_bar()
     if not sys.stderr.isatty():
         disable_progress_bars()

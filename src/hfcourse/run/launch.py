@@ -1,8 +1,8 @@
-"""`python -m hfcourse.run.launch [--nproc N] [--launcher FILE] recipes/x.py ARGS...`: start a recipe as this machine can.
+"""`python -m hfcourse.run.launch [--nproc N] [--launcher FILE] recipes/x.py ARGS...`: start as this machine can.
 
-One process is started as it is. Several on a CPU need torchrun with ACCELERATE_USE_CPU, since `accelerate launch` starts one
-process there, or several that do not see one another (accelerate 1.15); on accelerators, `accelerate launch` does it all.
-A run that this very command finished before is shown at once, before anything heavy is imported.
+One process is started as it is. Several on a CPU need torchrun with ACCELERATE_USE_CPU, since `accelerate launch`
+starts one process there, or several that do not see one another (accelerate 1.15); on accelerators, `accelerate
+launch` does it all. A run that this very command finished before is shown at once, before anything heavy is imported.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Checkpoints from a folder or the Hub: safetensors only, no remote code, one sentence for whatever is wrong with them."""
+"""Checkpoints from a folder or the Hub: safetensors only, no remote code, one sentence for what is wrong with them."""
 
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,8 @@ def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -
 def packs_apart(model: Any) -> bool:
     """Whether packed examples stay blind to one another in this model's attention, tried on eight tokens.
 
-    Two sequences of four tokens in one row, positions starting again at 0 and no attention mask: changing the first must
-    leave the logits of the second as they were. Parameters that are not here yet (ZeRO-3) can't be tried: False.
+    Two sequences of four tokens in one row, positions starting again at 0 and no attention mask: changing the first
+    must leave the logits of the second as they were. Parameters that are not here yet (ZeRO-3) can't be tried: False.
     """
     if any(p.numel() == 0 or p.is_meta for p in model.parameters()):
         return "flash" in (model.config._attn_implementation or "")

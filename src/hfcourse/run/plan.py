@@ -1,4 +1,4 @@
-"""The plan of a run, printed before it spends anything, and the batches of a dry run with the tokens that the loss counts."""
+"""The plan of a run, printed before it spends anything, and a dry run's batches with what the loss counts."""
 
 import math
 from typing import Any
@@ -44,7 +44,8 @@ def describe_steps(trainer: Trainer) -> str:
     """Optimiser steps, and how one step's rows come together from processes, micro-batches and accumulation."""
     args = trainer.args
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-    parts = f"{args.world_size} process x {args.per_device_train_batch_size} x {args.gradient_accumulation_steps} accumulated"
+    size, accumulated = args.per_device_train_batch_size, args.gradient_accumulation_steps
+    parts = f"{args.world_size} process x {size} x {accumulated} accumulated"
     try:
         length = len(trainer.train_dataset)  # type: ignore[arg-type]
     except TypeError:

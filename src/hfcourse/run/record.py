@@ -18,7 +18,7 @@ from accelerate import PartialState
 
 LIBRARIES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "huggingface_hub")
 # Seconds differ from run to run; what metrics.jsonl holds must not, so that a resumed run equals an uninterrupted one.
-CLOCKS = ("_runtime", "_per_second", "_flos")
+CLOCKS = ("_runtime", "_time", "_per_second", "_flos")
 
 
 def environment(state: PartialState, seed: int) -> dict[str, Any]:
@@ -56,8 +56,11 @@ def git_commit() -> str | None:
 
 
 def metric_line(entry: dict[str, Any]) -> str | None:
-    """One log entry as a line of metrics.jsonl, without clocks; None where nothing else is in it."""
-    kept = {k: v for k, v in entry.items() if not k.endswith(CLOCKS) and k != "train_loss"}
+    """One log entry as a line of metrics.jsonl, without clocks; None where nothing else is in it.
+
+    Keys are sorted, as they are in the history that a checkpoint brings back.
+    """
+    kept = {k: entry[k] for k in sorted(entry) if not k.endswith(CLOCKS) and k != "train_loss"}
     return json.dumps(kept, ensure_ascii=False) + "\n" if kept.keys() - {"step", "epoch"} else None
 
 
@@ -67,7 +70,7 @@ def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, list[str]]) -> None:
-    """A picture with one panel for each of `panels` {title: metric names}, over optimiser steps; empty panels are left out."""
+    """A picture with one panel for each of `panels` {title: metric names} that has values, over optimiser steps."""
     import matplotlib
 
     matplotlib.use("Agg")

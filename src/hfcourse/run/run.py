@@ -49,6 +49,7 @@ class Run:
         self.own = arguments[0]
         self.training: TrainingArguments = next(a for a in arguments if isinstance(a, TrainingArguments))
         self.push = self.training.push_to_hub
+        self.repo: str | None = None
         # The Trainer would push unfinished checkpoints and create the repository by itself: the run does it, whole.
         self.training.push_to_hub = False
         # The Trainer replaces a loss that is no number by the average of the others; RunTrainer stops instead.
@@ -78,10 +79,10 @@ class Run:
         self._same_arguments()
         if (results := finished_results(self.folder)) is not None:
             show_results(results, self.folder, self.console)
-            self._publish(self.push and check_write(self._repo(), private=self.training.hub_private_repo))
+            self._check_push()
+            self._publish()
             raise Finished
-        if self.push:
-            self.training.hub_model_id = check_write(self._repo(), private=self.training.hub_private_repo)
+        self._check_push()
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
         try:
@@ -92,7 +93,7 @@ class Run:
         os.truncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         kept = {k: v for k, v in self.given.items() if k not in NEUTRAL}
-        header = "# What this run was given; every other argument has its library's default (versions in environment.json).\n"
+        header = "# What this run was given; the rest are its libraries' defaults (versions: environment.json).\n"
         if not (self.folder / "config.yaml").exists():
             write_text(self.folder / "config.yaml", header + yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
         now = environment(self.state, self.training.seed)
@@ -146,7 +147,7 @@ class Run:
         return get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
 
     def once(self, name: str, measure: Callable[[], dict]) -> dict:
-        """What `measure` returned the first time: kept in the folder, so that a resumed run does not measure it anew."""
+        """What `measure` returned the first time: kept in the folder, so that a resumed run need not measure again."""
         path = self.folder / f"{name}.json"
         saved = self.on_main(lambda: read_json(path))
         if saved is None:
@@ -183,7 +184,7 @@ class Run:
     def finish(
         self, trainer: Any, metrics: dict[str, float], curves: dict[str, list[str]], card: dict[str, Any] | None = None
     ) -> None:
-        """Write weights, tokenizer, curves, card and, last of all, results.json; show the results; push if asked to."""
+        """Write weights, tokenizer, curves, card and, last of all, results.json; show them; push if asked to."""
         writing = self.folder / ".writing-final"
         self.on_main(lambda: remove(writing))
         trainer.save_model(str(writing))
@@ -210,23 +211,26 @@ class Run:
             writing.rmdir()
             write_metrics(self.folder / "metrics.jsonl", history)
             plot_curves(self.folder / "curves.png", history, curves)
-            write_card(self.folder, results, self.training.hub_model_id, card or {})
+            write_card(self.folder, results, self.repo, card or {})
             write_json(self.folder / "results.json", results)
             show_results(results, self.folder, self.console)
-            self._publish(self.push and self._repo())
+            self._publish()
 
         self.on_main(write)
 
-    def _repo(self) -> str:
-        return self.training.hub_model_id or f"{self.name}-{self.folder.name}"
+    def _check_push(self) -> None:
+        if self.push:
+            name = self.training.hub_model_id or f"{self.name}-{self.folder.name}"
+            self.repo = check_write(name, private=self.training.hub_private_repo, token=self.training.hub_token)
 
-    def _publish(self, repo: str | bool) -> None:
-        if not repo:
+    def _publish(self) -> None:
+        if self.repo is None:
             return
-        private = self.training.hub_private_repo
+        private, token = self.training.hub_private_repo, self.training.hub_token
+        title = f"{self.name} {self.folder.name}"
         try:
-            url = push_folder(self.folder, str(repo), message=f"{self.name} {self.folder.name}", private=private)
+            url = push_folder(self.folder, self.repo, message=title, private=private, token=token)
         except PushError as e:
-            later = f"make push RUN={shlex.quote(str(self.folder))} REPO={shlex.quote(str(repo))}"
+            later = f"make push RUN={shlex.quote(str(self.folder))} REPO={shlex.quote(self.repo)}"
             raise PushError(f"{e}; the run is whole in {self.folder}; push it later with: {later}") from e
         self.console.print(f"pushed to {url}", soft_wrap=True)

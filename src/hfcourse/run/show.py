@@ -13,7 +13,7 @@ from rich.table import Table
 def finished_results(folder: Path) -> dict[str, Any] | None:
     """The content of results.json of a finished run, or None."""
     results = read_json(folder / "results.json")
-    return results if results and results.get("finished") else None
+    return results if isinstance(results, dict) and results.get("finished") else None
 
 
 def pair_up(metrics: dict[str, float]) -> list[tuple[str, float | None, float | None]]:
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
 
 def show_results(results: dict[str, Any], folder: Path, console: Console | None = None) -> None:
     """Print the metrics of a run as a table, with what it took and where it lies."""
-    table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left")
+    table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
     for heading, justify in (("metric", "left"), ("before", "right"), ("after", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for name, before, after in pair_up(results["metrics"]):

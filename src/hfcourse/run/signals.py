@@ -7,7 +7,7 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """Raised by the first signal wherever there is no training step to finish. Not an Exception: nothing may swallow it."""
+    """Raised by the first signal where there is no step to finish. No Exception, so that nothing swallows it."""
 
     def __init__(self, signum: int):
         super().__init__(signal.Signals(signum).name)

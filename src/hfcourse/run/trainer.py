@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.run.cpu import split_by_length, use_compact_head
 from hfcourse.run.files import read_json, remove, sync, write_json
 from hfcourse.run.record import metric_line, write_metrics
 from hfcourse.run.run import Run
@@ -25,10 +26,13 @@ METERS = "meters.json"
 class RunTrainer(Trainer):
     """Mixin for any transformers or TRL trainer: `class SFT(RunTrainer, SFTTrainer)`, then `SFT(..., run=run)`.
 
-    A checkpoint is written under another name and renamed when it is complete. Besides the trainer's own state it holds
-    the meters that a Trainer forgets (the loss since the last log line, TRL's running metrics, tokens, seconds), so that
-    a run interrupted anywhere ends in the same weights and the same metrics.jsonl as one that was not.
+    A checkpoint is written under another name and renamed when it is complete. Besides the trainer's own state it
+    holds the meters that a Trainer forgets (the loss since the last log line, TRL's running metrics, tokens, seconds),
+    so that a run interrupted anywhere ends in the same weights and the same metrics.jsonl as one that was not.
     """
+
+    # Whether the trainer gives its model TRL's fused LM head, as SFTTrainer does.
+    fused_head = False
 
     def __init__(self, *args: Any, run: Run, **kwargs: Any):
         self.run = run
@@ -38,6 +42,8 @@ class RunTrainer(Trainer):
         for default in (ProgressCallback, PrinterCallback):
             self.remove_callback(default)
         self.add_callback(_Recorder(self))
+        if self.fused_head and self.args.device.type == "cpu":
+            use_compact_head(self.model)
 
     def counted(self, labels: torch.Tensor) -> torch.Tensor:
         """How many labels (B, T) the loss counts: a causal model never predicts the first token of a row."""
@@ -58,15 +64,19 @@ class RunTrainer(Trainer):
         total, count = self.accelerator.reduce(self._eval_sums.to(self.args.device), "sum").tolist()
         return output._replace(metrics=(output.metrics or {}) | {"eval_loss": total / max(count, 1)})
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         mask = inputs.get("attention_mask")
         self.meters["tokens"] += int(inputs["input_ids"].numel() if mask is None else mask.count_nonzero())
-        loss = super().training_step(model, inputs, *args, **kwargs)
+        # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. Several
+        # processes would have to agree on the number of parts.
+        alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
+        parts = split_by_length(inputs) if alone else [inputs]
+        loss = torch.stack([super(RunTrainer, self).training_step(model, p, num_items_in_batch) for p in parts]).sum()
         if not math.isfinite(loss.item()):
             last = self.run.last_checkpoint() or "no checkpoint yet"
             raise InputError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()}; lower --learning_rate or look at the "
-                f"data of that step; the last good state is {last}"
+                f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower --learning_rate or look at "
+                f"the data of that step; the last good state is {last}"
             )
         return loss
 
@@ -141,7 +151,7 @@ class RunTrainer(Trainer):
             self.meters["seconds"] -= time.perf_counter() - started
 
     def speed(self) -> dict[str, float]:
-        """Seconds of training over all sessions, without evaluations and checkpoints, and tokens (all ranks) a second."""
+        """Seconds of training over all sessions, without evaluations and checkpoints, and tokens a second."""
         own = torch.tensor(self.meters["tokens"], device=self.args.device)
         tokens = float(self.accelerator.reduce(own, "sum").item())
         seconds = self.meters["seconds"]
