@@ -1,0 +1,98 @@
+"""Pre-training from scratch: does a model that only predicts tokens come to hold the facts of what it reads?
+
+A tokenizer is trained on the corpus, documents are packed into blocks, and one of three objectives is learnt:
+causal (GPT-2, Radford et al. 2019), masked (BERT, Devlin et al. 2018) or span corruption (T5, Raffel et al. 2020).
+
+    make pretrain                                      # the embedded world, GPT-2, two minutes on two cores
+    python recipes/pretrain.py --config configs/pretrain/gpt2-tiny.yaml --learning_rate 1e-3
+    accelerate launch recipes/pretrain.py --config configs/pretrain/gpt2-tiny.yaml --dataset_name my/texts
+
+Result: perplexity on held-out documents falls from about the vocabulary's size to a few tokens. Whether the facts can
+be asked for is another question (Allen-Zhu and Li 2023): `make sft` answers it. Metrics: perplexity_before, perplexity
+(exp of the mean loss per predicted token, held-out documents).
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+
+from hfcourse.data.arguments import DataArguments
+from hfcourse.data.load import load_data
+from hfcourse.data.objectives import OBJECTIVES, Objective
+from hfcourse.data.texts import Texts, to_blocks
+from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.errors import InputError
+from hfcourse.run.arguments import RunArguments
+from hfcourse.run.cli import recipe, start
+from hfcourse.run.models import from_scratch, load
+from hfcourse.run.plan import describe_rows
+from hfcourse.run.trainer import RunTrainer
+
+from transformers import AutoTokenizer, Trainer, TrainingArguments
+
+
+@dataclass
+class PretrainArguments(RunArguments, DataArguments):
+    objective: str = field(default="causal", metadata={"help": "What to predict.", "choices": list(OBJECTIVES)})
+    architecture: dict | str | None = field(
+        default=None, metadata={"help": "model_type (gpt2, bert, t5, llama, ...) and its sizes, as YAML or JSON."}
+    )
+    tokenizer_name_or_path: str | None = field(
+        default=None, metadata={"help": "Use this tokenizer; without it one is trained on the training documents."}
+    )
+    vocab_size: int = field(default=1024, metadata={"help": "Size of the tokenizer to train."})
+    block_size: int = field(default=128, metadata={"help": "Tokens in a packed block."})
+    probability: float = field(default=0.15, metadata={"help": "Share of hidden tokens (masked, span)."})
+
+    def __post_init__(self):
+        if isinstance(self.architecture, str):
+            self.architecture = json.loads(self.architecture)
+        if not self.architecture or "model_type" not in self.architecture:
+            raise InputError("--architecture is missing: a mapping with model_type and sizes, see configs/pretrain")
+
+
+class Pretrainer(RunTrainer, Trainer):
+    def counted(self, labels):
+        return super().counted(labels) if type(self.data_collator) is Objective else (labels != -100).sum()
+
+
+def main():
+    with start("pretrain", PretrainArguments, TrainingArguments) as run:
+        script, training = run.arguments
+
+        data = load_data(script, Texts(), training.seed)
+        if script.tokenizer_name_or_path:
+            tokenizer = load(AutoTokenizer, script.tokenizer_name_or_path, None)
+        else:
+            texts = (row["text"] for row in data.train.dataset)
+            tokenizer = train_tokenizer(texts, script.vocab_size, script.objective)
+        train, test = (
+            to_blocks(data.train, tokenizer, script.block_size),
+            to_blocks(data.test, tokenizer, script.block_size),
+        )
+        objective = OBJECTIVES[script.objective](tokenizer, training.seed, script.probability)
+
+        model = from_scratch(script.objective, script.architecture, tokenizer)
+
+        trainer = Pretrainer(
+            model=model,
+            args=training,
+            train_dataset=train.dataset,
+            eval_dataset=test.dataset.map(objective.fixed),
+            data_collator=objective,
+            processing_class=tokenizer,
+            run=run,
+        )
+        facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": data.notes}
+        run.plan(trainer, tokenizer, script.architecture["model_type"], facts)
+        before = run.once("before", lambda: {"perplexity_before": math.exp(trainer.evaluate()["eval_loss"])})
+        run.train(trainer)
+
+        metrics = before | {"perplexity": math.exp(trainer.evaluate()["eval_loss"])}
+        curves = {"loss": ["loss", "eval_loss"], "learning rate": ["learning_rate"]}
+        card = {"what": __doc__.split("\n\n")[1], "data": [facts["train"], facts["eval"], *data.notes]}
+        run.finish(trainer, metrics, curves, card)
+
+
+if __name__ == "__main__":
+    recipe(main)
