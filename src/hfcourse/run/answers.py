@@ -19,7 +19,7 @@ def read_exam(path: str | None) -> list[dict[str, Any]]:
 
     Raises InputError where the file or one of these columns is missing.
     """
-    if path is None:
+    if path is None or path.lower() == "none":
         return []
     file = Path(path)
     if not file.is_file():

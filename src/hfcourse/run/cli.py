@@ -69,10 +69,11 @@ def _world(training: TrainingArguments) -> PartialState:
         warnings.warn("bf16 on this CPU can be many times slower than fp32: --bf16 false", stacklevel=2)
     training.dataloader_pin_memory = training.dataloader_pin_memory and training.device.type != "cpu"
     state = PartialState()
-    launched = int(os.environ.get("WORLD_SIZE", 1))
-    if launched != state.num_processes:
+    # `accelerate launch` names a master where it was asked for several processes, and on a CPU starts one (1.15).
+    asked = os.environ.get("WORLD_SIZE") or ("several" if "MASTER_ADDR" in os.environ else "1")
+    if asked != str(state.num_processes):
         raise InputError(
-            f"the launcher started {launched} processes but each of them sees {state.num_processes}, so they would "
+            f"the launcher was asked for {asked} processes but each of them sees {state.num_processes}, so they would "
             "train apart: on a CPU use make NPROC=n, or ACCELERATE_USE_CPU=true torchrun --nproc_per_node n"
         )
     return state

@@ -17,7 +17,8 @@ from hfcourse.run.run import Run
 import torch
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
+from transformers.training_args import ParallelMode
 
 
 METERS = "meters.json"
@@ -38,7 +39,16 @@ class RunTrainer(Trainer):
         self.run = run
         self.meters: dict[str, float] = {"seconds": 0.0, "tokens": 0}
         self._run_dir: str | None = None
-        super().__init__(*args, **kwargs)
+        self._predicting = False
+        if kwargs.get("eval_dataset") is None:
+            kwargs["args"].eval_strategy = IntervalStrategy.NO
+        try:
+            super().__init__(*args, **kwargs)
+        except ValueError as e:  # arguments that do not go together, LoRA modules that are not in the model
+            raise InputError(" ".join(str(e).split())) from e
+        # By its class's name transformers takes GPT-2's loss for one that does not shift its labels.
+        if self.model.config.model_type == "gpt2":
+            self._loss_shifts_labels = True
         for default in (ProgressCallback, PrinterCallback):
             self.remove_callback(default)
         self.add_callback(_Recorder(self))
@@ -51,16 +61,27 @@ class RunTrainer(Trainer):
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         count = self.counted(inputs["labels"])
+        self._predicting = True
         loss, logits, labels = super().prediction_step(model, inputs, *args, **kwargs)
+        self._predicting = False
         assert loss is not None, "recipes evaluate with labels"
         self._eval_sums += torch.stack([loss * count, count]).double().cpu()
         return loss, logits, labels
+
+    def _get_num_items_in_batch(self, *args: Any) -> Any:
+        """None in an evaluation: its losses are means of this process's batch, which prediction_step weighs."""
+        return None if self._predicting else super()._get_num_items_in_batch(*args)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of an evaluation is its mean over tokens; the Trainer's depends on how rows fall into batches."""
         self._eval_sums = torch.zeros(2, dtype=torch.double)
         with self.off_the_clock():
             output = super().evaluation_loop(*args, **kwargs)
+        if self.args.parallel_mode == ParallelMode.DISTRIBUTED and self.model_wrapped is self.model:
+            # accelerate takes a model that it prepared for evaluation for one that is ready to be trained, and would
+            # not wrap it in DistributedDataParallel: the processes would train apart.
+            vars(self.model).pop("_is_accelerate_prepared", None)
+            self.accelerator._models.clear()
         total, count = self.accelerator.reduce(self._eval_sums.to(self.args.device), "sum").tolist()
         return output._replace(metrics=(output.metrics or {}) | {"eval_loss": total / max(count, 1)})
 

@@ -1,0 +1,64 @@
+"""Documents into blocks: every token but the tail, in order, with separators between documents."""
+
+import json
+
+from hfcourse.data.arguments import DataArguments
+from hfcourse.data.load import load_data
+from hfcourse.data.prompts import sample_prompts
+from hfcourse.data.texts import Texts, to_blocks
+from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.errors import InputError
+
+import pytest
+
+
+TEXTS = [f"Document number {i} about Nesta." for i in range(40)]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in TEXTS))
+    return DataArguments(dataset_name=str(tmp_path / "texts.jsonl"), eval_share=0)
+
+
+def test_blocks_hold_every_token_in_order(corpus):
+    tokenizer = train_tokenizer(TEXTS, 300, "causal")
+    split = to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 16)
+    blocks = split.dataset["input_ids"]
+    stream = [i for text in TEXTS for i in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
+    assert [i for block in blocks for i in block] == stream[: len(stream) // 16 * 16]
+    assert {len(block) for block in blocks} == {16}
+    assert split.tokens == len(blocks) * 16
+
+
+def test_a_stream_gives_the_same_blocks(corpus):
+    tokenizer = train_tokenizer(TEXTS, 300, "causal")
+    whole = to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 16).dataset["input_ids"]
+    corpus.streaming = True
+    stream = to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 16).dataset
+    assert [row["input_ids"] for row in stream] == list(whole)
+
+
+def test_too_little_text_is_one_sentence(corpus):
+    tokenizer = train_tokenizer(TEXTS, 300, "causal")
+    with pytest.raises(InputError, match="fewer than 100000 tokens"):
+        to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 100_000)
+
+
+@pytest.mark.parametrize(("row", "reason"), [({"texts": "a"}, "no column 'text'"), ({"text": " "}, "empty text")])
+def test_rows_that_are_no_document(row, reason):
+    with pytest.raises(InputError, match=reason):
+        Texts()(row)
+
+
+def test_prompts_are_spread_over_the_exam(corpus):
+    tokenizer = train_tokenizer(TEXTS, 300, "causal")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}?"
+    exam = [{"prompt": [{"role": "user", "content": f"q{i}"}], "answer": f"a{i}"} for i in range(20)]
+    split = load_data(corpus, Texts(), 0).train
+    prompts = sample_prompts(split, tokenizer, exam, 4)
+    assert [(p.text, p.answer) for p in prompts] == [("q0", "a0"), ("q5", "a5"), ("q10", "a10"), ("q15", "a15")]
+    assert tokenizer.decode(prompts[1].ids) == "q5?"
+    openings = sample_prompts(split, tokenizer, [], 2)
+    assert [p.answer for p in openings] == TEXTS[:2]
+    assert [p.ids for p in openings] == [tokenizer(t)["input_ids"][:12] for t in TEXTS[:2]]
