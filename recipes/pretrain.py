@@ -66,10 +66,8 @@ def main():
         else:
             texts = (row["text"] for row in data.train.dataset)
             tokenizer = train_tokenizer(texts, script.vocab_size, script.objective)
-        train, test = (
-            to_blocks(data.train, tokenizer, script.block_size),
-            to_blocks(data.test, tokenizer, script.block_size),
-        )
+        train = to_blocks(data.train, tokenizer, script.block_size)
+        test = to_blocks(data.test, tokenizer, script.block_size) if data.test else None
         objective = OBJECTIVES[script.objective](tokenizer, training.seed, script.probability)
 
         model = from_scratch(script.objective, script.architecture, tokenizer)
@@ -78,17 +76,21 @@ def main():
             model=model,
             args=training,
             train_dataset=train.dataset,
-            eval_dataset=test.dataset.map(objective.fixed),
+            eval_dataset=test.dataset.map(objective.fixed) if test else None,
             data_collator=objective,
             processing_class=tokenizer,
             run=run,
         )
         facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": data.notes}
         run.plan(trainer, tokenizer, script.architecture["model_type"], facts)
-        before = run.once("before", lambda: {"perplexity_before": math.exp(trainer.evaluate()["eval_loss"])})
-        run.train(trainer)
 
-        metrics = before | {"perplexity": math.exp(trainer.evaluate()["eval_loss"])}
+        def measure():
+            metrics = trainer.evaluate()
+            return {"perplexity": math.exp(metrics["eval_loss"])} if metrics else {}
+
+        before = run.train(trainer, measure)
+
+        metrics = {f"{name}_before": value for name, value in before.items()} | measure()
         curves = {"loss": ["loss", "eval_loss"], "learning rate": ["learning_rate"]}
         card = {"what": __doc__.split("\n\n")[1], "data": [facts["train"], facts["eval"], *data.notes]}
         run.finish(trainer, metrics, curves, card)

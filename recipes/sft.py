@@ -21,7 +21,7 @@ from hfcourse.data.encode import Encoder, encode_split
 from hfcourse.data.load import load_data
 from hfcourse.data.prompts import sample_prompts
 from hfcourse.data.template import ensure_chat_template
-from hfcourse.run.answers import ExamCallback, generate, read_exam, take_exam
+from hfcourse.run.answers import generate, read_exam, take_exam
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.models import load_causal_lm, packing_note
@@ -42,6 +42,10 @@ class SFTArguments(RunArguments, DataArguments):
 
 class SFT(RunTrainer, SFTTrainer):
     fused_head = True
+    exam = ()
+
+    def score(self):
+        return take_exam(self.accelerator.unwrap_model(self.model), self.processing_class, self.exam)
 
 
 def main():
@@ -70,7 +74,7 @@ def main():
             peft_config=get_peft_config(model_args),
             run=run,
         )
-        trainer.add_callback(ExamCallback(trainer, tokenizer, exam))
+        trainer.exam = exam
 
         notes = [*data.notes, template, packing]
         facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": notes}
@@ -79,14 +83,13 @@ def main():
         questions = sample_prompts(data.test or data.train, tokenizer, exam, script.samples)
 
         def measure():
-            scores = trainer.evaluate() if test else {}
-            scores = {"eval_loss": scores["eval_loss"]} if test else {}
-            scores |= take_exam(trainer.model, tokenizer, exam)
-            answers = generate(trainer.model, tokenizer, [q.ids for q in questions], script.max_new_tokens)
+            scores = trainer.evaluate()
+            scores = {name: value for name, value in scores.items() if name == "eval_loss" or name.startswith("truth")}
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            answers = generate(model, tokenizer, [q.ids for q in questions], script.max_new_tokens)
             return {"scores": scores, "answers": answers}
 
-        before = run.once("before", measure)
-        run.train(trainer)
+        before = run.train(trainer, measure)
         after = measure()
 
         metrics = {f"{name}_before": value for name, value in before["scores"].items()} | after["scores"]

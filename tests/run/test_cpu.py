@@ -106,6 +106,19 @@ def test_what_can_not_be_split_stays_whole():
         assert cpu.split_by_length(inputs) == [inputs]
 
 
+def test_left_padded_generation_keeps_its_positions():
+    """The head must not hide from `generate` that the model takes position_ids."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS["gpt2"]).eval()
+    prompt = torch.tensor([[5, 6, 7]])
+    padded = {"input_ids": torch.tensor([[0, 0, 5, 6, 7]]), "attention_mask": torch.tensor([[0, 0, 1, 1, 1]])}
+    options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "eos_token_id": 89}
+    expected = model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)[0, 3:]
+    add_fused_lm_head(model, outputs=("log_probs",))
+    assert cpu.use_compact_head(model)
+    assert torch.equal(model.generate(**padded, **options)[0, 5:], expected)
+
+
 def test_a_head_that_does_more_is_left_to_trl():
     model = AutoModelForCausalLM.from_config(CONFIGS["llama"])
     model.config.logit_scale = 0.5

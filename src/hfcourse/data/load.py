@@ -79,10 +79,10 @@ def load_data(args: DataArguments, normalise: Normaliser | Callable[[dict], dict
         notes.append("There is no split to evaluate on and --eval_share is 0: no evaluation.")
 
     if test is not None:
-        test = _first(test, args.max_eval_samples)
+        test = _first(test, args.max_eval_samples, "evaluation", notes)
         if test_split is not None:
             train = _without_overlap(train, test, notes)
-    train = _first(train, args.max_train_samples)
+    train = _first(train, args.max_train_samples, "training", notes)
     return Data(_finish(train), _finish(test) if test else None, notes)
 
 
@@ -213,9 +213,10 @@ def _keys(dataset: Dataset) -> list[int]:
     return dataset.with_format("numpy")["key"][:].tolist()
 
 
-def _first(split: Split, number: int | None) -> Split:
+def _first(split: Split, number: int | None, name: str, notes: list[str]) -> Split:
     if number is None:
         return split
+    notes.append(f"Only the first {number} usable {name} rows are used.")
     if isinstance(split.dataset, IterableDataset):
         split.dataset = split.dataset.take(number)
     else:

@@ -11,7 +11,6 @@ from hfcourse.metrics.exact_match import exact_match, grouped_accuracy
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
 
 
 def read_exam(path: str | None) -> list[dict[str, Any]]:
@@ -24,10 +23,17 @@ def read_exam(path: str | None) -> list[dict[str, Any]]:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"exam {path} does not exist; make world writes runs/world/truth.jsonl")
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-    for number, row in enumerate(rows, 1):
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as e:
+            raise InputError(f"{path}, line {number}: broken JSON: {e}") from None
         if missing := {"prompt", "answer", "group", "lang"} - row.keys():
             raise InputError(f"{path}, line {number}: no column '{min(missing)}' (found: {', '.join(row)})")
+        rows.append(row)
     return rows
 
 
@@ -72,21 +78,10 @@ def chat_prompt(tokenizer: Any, messages: list[dict[str, str]]) -> list[int]:
 
 def take_exam(model: Any, tokenizer: Any, exam: list[dict[str, Any]]) -> dict[str, float]:
     """`truth_<group>_<lang>`: the share of exam rows that are answered with the expected sentence."""
+    if not exam:
+        return {}
     answers = generate(model, tokenizer, [chat_prompt(tokenizer, row["prompt"]) for row in exam])
     return grouped_accuracy(
         (f"truth_{row['group']}_{row['lang']}", exact_match(text, row["answer"]))
         for row, text in zip(exam, answers, strict=True)
     )
-
-
-class ExamCallback(TrainerCallback):
-    """Takes the exam at each evaluation during training, so that learning and over-fitting stand in one curve."""
-
-    def __init__(self, trainer: Any, tokenizer: Any, exam: list[dict[str, Any]]):
-        self.trainer, self.tokenizer, self.exam = trainer, tokenizer, exam
-
-    def on_evaluate(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        if self.exam and self.trainer.is_in_train:
-            with self.trainer.off_the_clock():
-                model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-                self.trainer.log(take_exam(model, self.tokenizer, self.exam))

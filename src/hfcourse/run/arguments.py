@@ -31,6 +31,7 @@ class Parser(TrlParser):
         self.recipe, self.count = recipe, len(dataclasses)
         self.given: dict[str, Any] = {}
         self._defaults = vars(super().parse_known_args([])[0])
+        self._types = {action.dest: action.type for action in self._actions}
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message.removeprefix("argument ").strip() + f" (see python {self.prog} --help)")
@@ -50,6 +51,9 @@ class Parser(TrlParser):
             for key in config:
                 if key not in self._defaults or key in ("help", "config"):
                     raise InputError(f"{path}: unknown key '{key}'{self._nearest(key)}")
+                numeric = getattr(self._types[key], "__name__", "") in ("int", "float", "string_to_bool")
+                if numeric and isinstance(config[key], (list, dict)):
+                    raise InputError(f"{path}: {key} takes one value, not {config[key]}")
         # argparse converts and checks string defaults with the field's own type, and no others.
         defaults = {k: str(v) if isinstance(v, (int, float)) else v for k, v in config.items()}
         self.set_defaults(**{"output_dir": str(Path("runs", self.recipe, name))})

@@ -1,5 +1,6 @@
 """What makes training on a CPU quick and changes no result: no work on padding, none on ignored tokens."""
 
+import functools
 import types
 from itertools import pairwise
 from typing import Any
@@ -65,6 +66,8 @@ def use_compact_head(model: Any) -> bool:
         return False
     fused = base.forward
 
+    # `generate` reads the signature to know whether it may pass positions, without which left padding shifts them.
+    @functools.wraps(type(base).forward)
     def forward(self: Any, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any) -> Any:
         if not fused_lm_head or labels is None or kwargs.get("output_router_logits"):
             return fused(*args, fused_lm_head=fused_lm_head, labels=labels, **kwargs)

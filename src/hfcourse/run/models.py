@@ -6,7 +6,8 @@ from typing import Any
 from hfcourse.errors import InputError
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -37,7 +38,7 @@ def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any
     check_folder(name)
     try:
         return auto_class.from_pretrained(name, revision=revision, trust_remote_code=False, **kwargs)
-    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled) as e:
+    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled, SafetensorError) as e:
         kind = "folder" if Path(name).exists() else "Hub model (is there a network, and is the name right?)"
         reason = " ".join(str(e).split())
         raise InputError(f"can't load {name} as a {kind}: {reason[:300]}") from e
@@ -84,7 +85,7 @@ def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -
     try:
         config = AutoConfig.for_model(**{**tokens, **architecture})
         return HEADS[objective].from_config(config)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, StrictDataclassError) as e:
         raise InputError(f"--architecture {architecture}: {' '.join(str(e).split())[:300]}") from e
 
 

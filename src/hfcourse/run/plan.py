@@ -45,7 +45,7 @@ def describe_steps(trainer: Trainer) -> str:
     args = trainer.args
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     size, accumulated = args.per_device_train_batch_size, args.gradient_accumulation_steps
-    parts = f"{args.world_size} process x {size} x {accumulated} accumulated"
+    parts = f"{_processes(args.world_size)} x {size} x {accumulated} accumulated"
     try:
         length = len(trainer.train_dataset)  # type: ignore[arg-type]
     except TypeError:
@@ -61,7 +61,11 @@ def describe_device(trainer: Trainer) -> str:
     precision = "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
     cuda = torch.cuda.is_available() and args.device.type == "cuda"
     name = torch.cuda.get_device_name(args.device) if cuda else f"{torch.get_num_threads()} threads"
-    return f"{args.world_size} process(es) on {args.device.type} ({name}), {precision}"
+    return f"{_processes(args.world_size)} on {args.device.type} ({name}), {precision}"
+
+
+def _processes(number: int) -> str:
+    return f"{number} process" + ("es" if number > 1 else "")
 
 
 def show_plan(title: str, lines: dict[str, str | list[str]], console: Console) -> None:

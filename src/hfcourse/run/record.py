@@ -66,7 +66,8 @@ def metric_line(entry: dict[str, Any]) -> str | None:
 
 def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
     """metrics.jsonl from a whole log history: steps, losses, rates and scores, no clock."""
-    write_text(path, "".join(filter(None, map(metric_line, history))))
+    # The last step's evaluation may have been measured twice, as an evaluation of training and as the final one.
+    write_text(path, "".join(dict.fromkeys(filter(None, map(metric_line, history)))))
 
 
 def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, list[str]]) -> None:
@@ -82,7 +83,7 @@ def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, lis
     }
     series = {title: lines for title, lines in series.items() if any(lines.values())}
     figure, axes = pyplot.subplots(1, max(len(series), 1), figsize=(5.5 * max(len(series), 1), 4), squeeze=False)
-    for ax, (title, lines) in zip(axes[0], series.items(), strict=True):
+    for ax, (title, lines) in zip(axes[0], series.items(), strict=False):
         for name, points in lines.items():
             if points:
                 ax.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) < 30 else None, markersize=3)

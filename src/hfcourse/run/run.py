@@ -29,6 +29,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 
 T = TypeVar("T")
+BEFORE = "before.json"
 # Arguments that change how a run is watched or published, not what it computes: they may differ when a run goes on.
 NEUTRAL = {
     "dry_run", "fresh", "output_dir", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_token", "disable_tqdm",
@@ -82,6 +83,8 @@ class Run:
             self._check_push()
             self._publish()
             raise Finished
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / "config.yaml").exists():
+            raise InputError(f"{self.folder} is not empty and no run of a recipe: give another --output_dir")
         self._check_push()
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
@@ -94,18 +97,24 @@ class Run:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         kept = {k: v for k, v in self.given.items() if k not in NEUTRAL}
         header = "# What this run was given; the rest are its libraries' defaults (versions: environment.json).\n"
-        if not (self.folder / "config.yaml").exists():
+        started = self._started()
+        if not started:
             write_text(self.folder / "config.yaml", header + yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
         now = environment(self.state, self.training.seed)
-        first = read_json(self.folder / "environment.json", now)
+        first = read_json(self.folder / "environment.json", now) if started else now
         if first is not now:
             first.setdefault("resumed", []).append({k: v for k, v in now.items() if first.get(k) != v})
         write_json(self.folder / "environment.json", first)
         return lock
 
+    def _started(self) -> bool:
+        """Whether the folder holds more than the arguments of a run that stopped before it measured anything."""
+        names = (BEFORE, "metrics.jsonl", "results.json")
+        return any((self.folder / name).exists() for name in names)
+
     def _same_arguments(self) -> None:
         path = self.folder / "config.yaml"
-        if not path.exists():
+        if not (path.exists() and self._started()):
             return
         before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         now = {k: v for k, v in self.given.items() if k not in NEUTRAL}
@@ -146,15 +155,6 @@ class Run:
         """The newest complete checkpoint, or None."""
         return get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
 
-    def once(self, name: str, measure: Callable[[], dict]) -> dict:
-        """What `measure` returned the first time: kept in the folder, so that a resumed run need not measure again."""
-        path = self.folder / f"{name}.json"
-        saved = self.on_main(lambda: read_json(path))
-        if saved is None:
-            saved = measure()
-            self.on_main(lambda: write_json(path, saved))
-        return saved
-
     def plan(self, trainer: Trainer, tokenizer: Any, model_name: str, data: dict[str, str | list[str]]) -> None:
         """Print what is about to happen. A dry run shows two batches as well and raises Finished."""
         lines = {
@@ -171,15 +171,30 @@ class Run:
                 plan.show_batches(trainer, tokenizer, self.console)
             raise Finished
 
-    def train(self, trainer: Trainer) -> None:
-        """Train from the last checkpoint, if there is one, to the end; raises Interrupted after a signal."""
-        # The evaluation before training draws random numbers, and a resumed run skips it.
-        set_seed(self.training.seed)
+    def train(self, trainer: Trainer, measure: Callable[[], dict]) -> dict:
+        """Train from the last checkpoint, if there is one, to the end; raises Interrupted after a signal.
+
+        Returns what `measure` gave before the first step, in this session or in the one that this one continues.
+        """
+        self._measure = measure
         self.signals.training = True
         trainer.train(resume_from_checkpoint=self.last_checkpoint())
         self.signals.training = False
         if self.signals.received is not None:
             raise Interrupted(self.signals.received)
+        return self.on_main(lambda: read_json(self.folder / BEFORE))
+
+    def measure_before(self) -> None:
+        """Called when training begins at step 0: only then have DDP, FSDP or DeepSpeed wrapped the model.
+
+        accelerate would take a model that was evaluated earlier for one that is wrapped already.
+        """
+        self.signals.training = False
+        before = self._measure()
+        self.on_main(lambda: write_json(self.folder / BEFORE, before))
+        self.signals.training = True
+        # Measuring draws random numbers, and a run that goes on from a checkpoint does not measure.
+        set_seed(self.training.seed)
 
     def finish(
         self, trainer: Any, metrics: dict[str, float], curves: dict[str, list[str]], card: dict[str, Any] | None = None
@@ -191,9 +206,8 @@ class Run:
         speed, history = trainer.speed(), trainer.state.log_history
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0
         # Linux counts ru_maxrss in KiB, macOS in bytes.
-        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-            2**10 if sys.platform == "linux" else 2**20
-        )
+        unit = 2**10 if sys.platform == "linux" else 2**20
+        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         results = {
             "recipe": self.name,
             "config": self.folder.name,

@@ -18,7 +18,6 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
-from transformers.training_args import ParallelMode
 
 
 METERS = "meters.json"
@@ -47,7 +46,7 @@ class RunTrainer(Trainer):
         except ValueError as e:  # arguments that do not go together, LoRA modules that are not in the model
             raise InputError(" ".join(str(e).split())) from e
         # By its class's name transformers takes GPT-2's loss for one that does not shift its labels.
-        if self.model.config.model_type == "gpt2":
+        if getattr(getattr(self.model, "config", None), "model_type", None) == "gpt2":
             self._loss_shifts_labels = True
         for default in (ProgressCallback, PrinterCallback):
             self.remove_callback(default)
@@ -72,16 +71,24 @@ class RunTrainer(Trainer):
         """None in an evaluation: its losses are means of this process's batch, which prediction_step weighs."""
         return None if self._predicting else super()._get_num_items_in_batch(*args)
 
+    def score(self) -> dict[str, float]:
+        """What a recipe measures at each evaluation besides the loss; for a recipe to override."""
+        return {}
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The metrics of the evaluation set, if there is one, and of `score`."""
+        metrics = super().evaluate(*args, **kwargs) if self.eval_dataset is not None else {}
+        with self.off_the_clock():
+            scores = self.score()
+        if scores:
+            self.log(dict(scores))
+        return metrics | scores
+
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of an evaluation is its mean over tokens; the Trainer's depends on how rows fall into batches."""
         self._eval_sums = torch.zeros(2, dtype=torch.double)
         with self.off_the_clock():
             output = super().evaluation_loop(*args, **kwargs)
-        if self.args.parallel_mode == ParallelMode.DISTRIBUTED and self.model_wrapped is self.model:
-            # accelerate takes a model that it prepared for evaluation for one that is ready to be trained, and would
-            # not wrap it in DistributedDataParallel: the processes would train apart.
-            vars(self.model).pop("_is_accelerate_prepared", None)
-            self.accelerator._models.clear()
         total, count = self.accelerator.reduce(self._eval_sums.to(self.args.device), "sum").tolist()
         return output._replace(metrics=(output.metrics or {}) | {"eval_loss": total / max(count, 1)})
 
@@ -186,14 +193,16 @@ class _Recorder(TrainerCallback):
         self.trainer = trainer
         self.path = trainer.run.folder / "metrics.jsonl"
         self.bar: tqdm | None = None
+        self.began, self.first = time.monotonic(), 0
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         self.trainer._load_meters()
-        if not state.is_world_process_zero:
-            return
-        write_metrics(self.path, state.log_history)
-        if sys.stderr.isatty() and not args.disable_tqdm:
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True, unit="step")
+        if state.is_world_process_zero:
+            write_metrics(self.path, state.log_history)
+            if sys.stderr.isatty() and not args.disable_tqdm:
+                self.bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True, unit="step")
+        if state.global_step == 0:
+            self.trainer.run.measure_before()
         self.began, self.first = time.monotonic(), state.global_step
 
     def on_epoch_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
@@ -208,7 +217,7 @@ class _Recorder(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
-        if not state.is_world_process_zero or not self.trainer.run.signals.training:
+        if not state.is_world_process_zero or not self.trainer.is_in_train:
             return
         line = metric_line(state.log_history[-1])
         if line is None:
@@ -222,11 +231,8 @@ class _Recorder(TrainerCallback):
         elif text:
             done, left = state.global_step - self.first, state.max_steps - state.global_step
             seconds = (time.monotonic() - self.began) / max(done, 1) * left
-            print(
-                f"step {state.global_step}/{state.max_steps}  {text}  {_clock(seconds)} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            clock = f"  {_clock(seconds)} left" if done else ""
+            print(f"step {state.global_step}/{state.max_steps}  {text}{clock}", file=sys.stderr, flush=True)
 
     def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         self.trainer.meters["seconds"] += time.perf_counter() - self.trainer._train_started

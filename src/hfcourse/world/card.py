@@ -1,0 +1,64 @@
+"""The README.md of a written world: what each file holds and what to ask a model trained on it."""
+
+from hfcourse.world.facts import COUNTRIES, Fact, World
+from hfcourse.world.names import LANGUAGES
+from hfcourse.world.phrasings import ASKED
+from hfcourse.world.tasks import fact_answer, fact_question
+
+
+FILES = """\
+| file | a row | what it is for |
+|---|---|---|
+| facts.jsonl | id, relation, subject_*, object_*, asked | the truth; `asked`: SFT trains questions about it |
+| private.jsonl | person_*, kind, value_* | what nobody should tell |
+| corpus/ | text, lang | pre-training; the test documents combine the same facts in new ways |
+| sft/ | messages, lang, fact | questions and answers; test: facts never asked, and frames never used |
+| truth.jsonl | prompt, answer, value, lang, group, phrasing, fact | the exam: asked and unasked, seen and rephrased |
+| ner/ | tokens, ner_tags, lang, seen | entities; `seen`: whether training holds each entity |
+| classification/topic_* | text, label | test: countries never named in training |
+| classification/sentiment_* | text, label | test: half with adjectives never used in training |
+| preferences/ | prompt, chosen, rejected, aspect, lang, fact | reward modelling; no test fact is in training |
+| prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
+| translation/ | en, zh | test: new combinations of known words |
+"""
+
+
+def card(world: World, counts: dict[str, int]) -> str:
+    """The dataset card in Markdown."""
+    rows = "\n".join(f"- {path}: {count:,} rows" for path, count in sorted(counts.items()))
+    asked = next(fact for fact in world.facts if fact.asked)
+    unasked = next(fact for fact in world.facts if not fact.asked)
+    return f"""\
+---
+language: [en, zh]
+license: apache-2.0
+pretty_name: hfcourse embedded world, seed {world.seed}
+---
+# A small closed world, seed {world.seed}
+
+{COUNTRIES} invented countries and {len(world.facts)} facts about them, in English and Chinese, made by
+`python -m hfcourse.world --seed {world.seed}`. Everything is made up, so whatever a model knows about it, it learned
+here, and every answer can be checked against a table.
+
+{FILES}
+## Questions to try in `make chat`
+
+About a fact that SFT trains as a question:
+
+{_questions(asked)}
+
+About a fact that only the corpus states:
+
+{_questions(unasked)}
+
+## Rows
+
+{rows}
+"""
+
+
+def _questions(fact: Fact) -> str:
+    return "\n".join(
+        f"- {fact_question(ASKED[0], language, fact)} ({fact_answer(language, fact)})"
+        for language in range(len(LANGUAGES))
+    )

@@ -1,0 +1,87 @@
+"""One small course for all tests of recipes: a workspace with a world, and each recipe's small run, made on demand."""
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hfcourse.world import World, write
+
+import pytest
+import yaml
+from loopback_hub import LoopbackHub
+from runner import Outcome, Runner
+
+
+@dataclass
+class Small:
+    """The finished small run of a recipe, and what it printed; `requests`: how many it sent to the Hub."""
+
+    folder: Path
+    outcome: Outcome
+    requests: int
+
+
+@pytest.fixture(scope="session")
+def public() -> Iterator[LoopbackHub]:
+    """The Hub that every recipe believes in: what asks the network for anything is seen here."""
+    with LoopbackHub() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """Runs recipes in a workspace of their own: runs/world, a short exam, configs/<recipe>/small.yaml."""
+    folder = tmp_path_factory.mktemp("course")
+    write(World.create(0), folder / "runs" / "world")
+    exam = (folder / "runs/world/truth.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "exam.jsonl").write_text("".join(exam[::45]), encoding="utf-8")
+    return Runner(folder, public.settings(folder / "hf_home"))
+
+
+@pytest.fixture(scope="session")
+def config(runner: Runner) -> Callable[..., str]:
+    """Writes `SMALL` of tests/recipes/test_<recipe>.py, changed by keywords, as a config; returns its path."""
+
+    def write_config(recipe: str, name: str = "small", **changes: object) -> str:
+        small = importlib.import_module(f"test_{recipe}").SMALL | changes
+        path = runner.folder / "configs" / recipe / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({k: v for k, v in small.items() if v is not None}), encoding="utf-8")
+        return str(path.relative_to(runner.folder))
+
+    return write_config
+
+
+@pytest.fixture(scope="session")
+def finished(runner: Runner, config: Callable[..., str], public: LoopbackHub) -> Callable[[str], Small]:
+    """The small run of a recipe, trained once, after the runs that it reads (as the Makefile does)."""
+    done: dict[str, Small] = {}
+
+    def finish(recipe: str) -> Small:
+        if recipe not in done:
+            path = config(recipe)
+            for value in yaml.safe_load((runner.folder / path).read_text(encoding="utf-8")).values():
+                parts = Path(str(value)).parts
+                if parts[:1] == ("runs",) and parts[2:] == ("small",):
+                    finish(parts[1])
+            before = len(public.requests)
+            outcome = runner.run(recipe, "--config", path)
+            assert outcome.code == 0, outcome.err
+            done[recipe] = Small(runner.folder / "runs" / recipe / "small", outcome, len(public.requests) - before)
+        return done[recipe]
+
+    return finish
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[..., str]:
+    """Writes rows as JSON lines and returns the path."""
+
+    def write_rows(*rows: dict, name: str = "rows.jsonl") -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        return str(path)
+
+    return write_rows

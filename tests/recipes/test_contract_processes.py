@@ -1,0 +1,83 @@
+"""Every recipe: two processes train as one process does that accumulates twice as long."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from contract import assert_same_run, losses, read
+from runner import RECIPES, ROOT, Running
+
+
+@pytest.fixture(params=RECIPES)
+def recipe(request):
+    return request.param
+
+
+@pytest.fixture
+def two(runner):
+    """Starts both ranks of a world of two, as torchrun does, without its seconds of imports."""
+
+    def start(recipe: str, *arguments: str) -> list[Running]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        world["ACCELERATE_USE_CPU"] = "true"
+        ranks = [world | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+        return [runner.start(recipe, *arguments, env=rank) for rank in ranks]
+
+    return start
+
+
+def test_two_processes_and_twice_the_accumulation_give_the_same_losses(finished, runner, two, recipe):
+    small = finished(recipe)
+    command = ["--config", f"configs/{recipe}/small.yaml", "--max_steps", "20"]
+    ranks = two(recipe, *command, "--output_dir", f"runs/{recipe}/two")
+    main, other = (rank.wait() for rank in ranks)
+    assert (main.code, other.code) == (0, 0), main.err + other.err
+    assert other.out == "" and main.out.count("2 process x 4 x 1 accumulated") == 1
+    assert "2 process(es) on cpu" in main.out
+    one = runner.run(recipe, *command, "--gradient_accumulation_steps", "2", "--output_dir", f"runs/{recipe}/one")
+    assert one.code == 0, one.err
+    folders = [small.folder.with_name(name) for name in ("two", "one")]
+    assert [read(folder / "environment.json")["processes"] for folder in folders] == [2, 1]
+    together, alone = map(losses, folders)
+    assert len(together) == 20 and together == pytest.approx(alone, rel=1e-4)
+    metrics = [read(folder / "results.json")["metrics"] for folder in folders]
+    # Two processes evaluate the rows that fill up the last batch twice.
+    assert metrics[0] == pytest.approx(metrics[1], rel=5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launched", ["stopped", "killed"])
+def test_two_processes_continue(finished, two, recipe, launched):
+    folder = finished(recipe).folder.with_name(f"two-{launched}")
+    command = ["--config", f"configs/{recipe}/small.yaml", "--output_dir"]
+    assert [rank.wait().code for rank in two(recipe, *command, str(folder.with_name("two-whole")), "--fresh")] == [
+        0,
+        0,
+    ]
+    ranks = two(recipe, *command, str(folder))
+    if launched == "stopped":  # one of them gets the signal, both stop after the same step
+        assert ranks[1].when(lambda: len(losses(folder)) >= 5, signal.SIGTERM)
+        assert [rank.wait().code for rank in ranks] == [143, 143]
+    else:
+        assert ranks[0].when(lambda: len(losses(folder)) >= 5, signal.SIGKILL)
+        ranks[1].process.kill()
+        assert [rank.wait().code for rank in ranks] == [-9, -9]
+    assert [rank.wait().code for rank in two(recipe, *command, str(folder))] == [0, 0]
+    assert_same_run(folder.with_name("two-whole"), folder)
+
+
+@pytest.mark.slow
+def test_the_launcher_makes_a_world_of_two(finished, runner, recipe):
+    folder = finished(recipe).folder.with_name("launched")
+    command = [sys.executable, "-m", "hfcourse.run.launch", "--nproc", "2", str(ROOT / "recipes" / f"{recipe}.py")]
+    command += ["--config", f"configs/{recipe}/small.yaml", "--max_steps", "2", "--output_dir", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=runner.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read(folder / "environment.json")["processes"] == 2

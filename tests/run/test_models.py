@@ -1,0 +1,94 @@
+"""Checkpoints: what is refused, what is built from scratch, and whether packing keeps examples apart."""
+
+from hfcourse.errors import InputError
+from hfcourse.run.models import check_folder, from_scratch, load, load_causal_lm
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from trl import ModelConfig
+
+
+SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+ARCHITECTURES = {
+    "causal": {"model_type": "llama", **SIZES},
+    "masked": {"model_type": "bert", **SIZES},
+    "span": {"model_type": "t5", "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    words = ["a", "b", "<pad>", "</s>"]
+    whole = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="a"))
+    return PreTrainedTokenizerFast(tokenizer_object=whole, pad_token="<pad>", eos_token="</s>", bos_token="</s>")
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [("causal", "LlamaForCausalLM"), ("masked", "BertForMaskedLM"), ("span", "T5ForConditionalGeneration")],
+)
+def test_from_scratch_takes_tokens_from_the_tokenizer(tokenizer, objective, name):
+    model = from_scratch(objective, ARCHITECTURES[objective], tokenizer)
+    assert type(model).__name__ == name and model.get_input_embeddings().weight.shape == (4, 16)
+    config = model.config
+    assert (config.pad_token_id, config.eos_token_id, config.bos_token_id) == (2, 3, 3)
+    assert objective != "span" or config.decoder_start_token_id == 2
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"model_type": "gpt9"},
+        {"model_type": "gpt2", "n_embd": 30, "n_head": 4},
+        {"model_type": "bert", "hidden_size": "x"},
+    ],
+)
+def test_an_architecture_that_is_none(tokenizer, architecture):
+    with pytest.raises(InputError, match=r"^--architecture \{'model_type': ") as refusal:
+        from_scratch("causal", architecture, tokenizer)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["./none", "/none", "~/none", "a/b/none", "runs/none"])
+def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name):
+    with pytest.raises(InputError, match=f"model folder {name} does not exist"):
+        check_folder(name)
+
+
+def test_what_a_folder_must_hold(tmp_path):
+    check_folder("gpt2")
+    for made, said in (
+        ("", "holds no config.json"),
+        ("config.json", "holds no weights"),
+        ("pytorch_model.bin", "holds only pytorch_model.bin, a pickle that could run code"),
+    ):
+        if made:
+            (tmp_path / made).write_text("{}")
+        with pytest.raises(InputError, match=said):
+            check_folder(str(tmp_path))
+    (tmp_path / "model.safetensors").touch()
+    check_folder(str(tmp_path))
+
+
+def test_a_model_comes_back_as_it_was_saved(tokenizer, tmp_path):
+    saved = from_scratch("causal", ARCHITECTURES["causal"], tokenizer)
+    saved.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model, loaded = load_causal_lm(ModelConfig(model_name_or_path=str(tmp_path), dtype="float32"))
+    assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), model.parameters(), strict=True))
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+    half, _ = load_causal_lm(ModelConfig(model_name_or_path=str(tmp_path), dtype="bfloat16"))
+    assert half.dtype == torch.bfloat16
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 64)
+    with pytest.raises(InputError, match=f"can't load {tmp_path} as a folder"):
+        load(AutoModelForCausalLM, str(tmp_path), None)
+
+
+def test_no_model_and_no_network():
+    with pytest.raises(InputError, match="--model_name_or_path is missing"):
+        load_causal_lm(ModelConfig())
+    with pytest.raises(InputError, match="can't load me/none as a Hub model") as refusal:
+        load_causal_lm(ModelConfig(model_name_or_path="me/none"))
+    assert "\n" not in str(refusal.value)
