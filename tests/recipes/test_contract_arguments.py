@@ -89,7 +89,7 @@ def test_a_dry_run_shows_the_plan_and_two_batches_and_writes_nothing(runner, con
         r"^  train +[\d,]+ rows read, 0 dropped.*, [\d,]+ tokens",
         r"^  eval +[\d,]+ rows read, 0 dropped.*, [\d,]+ tokens",
         r"^  steps +12 steps of 4 rows \(1 process x 4 x 1 accumulated\) = [\d.]+ epochs of \d+ rows\n",
-        r"^  device +1 process\(es\) on cpu \(1 threads\), fp32\n",
+        r"^  device +1 process on cpu \(1 threads\), fp32\n",
     ):
         assert re.search(fact, plan, re.MULTILINE), (fact, plan)
     assert re.findall(r"^batch (\d): \(4, \d+\) tokens, the loss counts [1-9]\d*$", batches, re.MULTILINE) == [

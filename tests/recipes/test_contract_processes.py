@@ -38,8 +38,8 @@ def test_two_processes_and_twice_the_accumulation_give_the_same_losses(finished,
     ranks = two(recipe, *command, "--output_dir", f"runs/{recipe}/two")
     main, other = (rank.wait() for rank in ranks)
     assert (main.code, other.code) == (0, 0), main.err + other.err
-    assert other.out == "" and main.out.count("2 process x 4 x 1 accumulated") == 1
-    assert "2 process(es) on cpu" in main.out
+    assert other.out == "" and main.out.count("2 processes x 4 x 1 accumulated") == 1
+    assert "2 processes on cpu" in main.out
     one = runner.run(recipe, *command, "--gradient_accumulation_steps", "2", "--output_dir", f"runs/{recipe}/one")
     assert one.code == 0, one.err
     folders = [small.folder.with_name(name) for name in ("two", "one")]

@@ -48,7 +48,7 @@ def test_results_are_flat_and_whole(small, recipe):
 def test_metrics_jsonl_has_a_line_for_each_step_and_evaluation_and_no_clock(small):
     lines = log(small.folder)
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 13))
-    assert [line["step"] for line in lines if "eval_loss" in line] == [6, 12, 12]
+    assert [line["step"] for line in lines if "eval_loss" in line] == [0, 6, 12]
     assert all({"step", "epoch"} <= line.keys() for line in lines)
     assert not [key for line in lines for key in line if "runtime" in key or "second" in key]
     assert losses(small.folder)[-1] < losses(small.folder)[0]

@@ -32,10 +32,10 @@ def steps(rows=100, size=4, accumulate=2, world=3, max_steps=-1, epochs=2.0):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "10 steps of 24 rows (3 process x 4 x 2 accumulated) = 2.00 epochs of 100 rows"),
+        ({}, "10 steps of 24 rows (3 processes x 4 x 2 accumulated) = 2.00 epochs of 100 rows"),
         ({"max_steps": 2000, "world": 1}, "2,000 steps of 8 rows (1 process x 4 x 2 accumulated) = 153.85 epochs"),
-        ({"rows": 3, "epochs": 0.5}, "1 steps of 24 rows (3 process x 4 x 2 accumulated) = 1.00 epochs of 3 rows"),
-        ({"rows": 0, "max_steps": 5}, "5 steps of 24 rows (3 process x 4 x 2 accumulated), streamed"),
+        ({"rows": 3, "epochs": 0.5}, "1 steps of 24 rows (3 processes x 4 x 2 accumulated) = 1.00 epochs of 3 rows"),
+        ({"rows": 0, "max_steps": 5}, "5 steps of 24 rows (3 processes x 4 x 2 accumulated), streamed"),
     ],
 )
 def test_steps(given, said):
