@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.run.show import leave
 
 
 HELP = "/reset forgets the conversation, /system TEXT starts one with instructions, /quit or Ctrl-D ends."
@@ -21,8 +22,7 @@ def main() -> None:
     try:
         chat(options)
     except InputError as e:
-        print(f"hfcourse: {e}", file=sys.stderr)
-        sys.exit(2)
+        leave(str(e), 2)
     except (KeyboardInterrupt, EOFError):
         print()
 

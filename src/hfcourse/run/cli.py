@@ -7,12 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from hfcourse.errors import InputError
 from hfcourse.run.arguments import Parser
 from hfcourse.run.hub import PushError
 from hfcourse.run.run import Finished, Run
+from hfcourse.run.show import leave
 from hfcourse.run.signals import Interrupted, Signals
 
 from accelerate import PartialState
@@ -31,15 +31,15 @@ def recipe(main: Callable[[], None]) -> None:
     except Finished:
         return
     except InputError as e:
-        sys.exit(_say(str(e), 2))
+        leave(str(e), 2)
     except PushError as e:
-        sys.exit(_say(str(e), 1))
+        leave(str(e), 1)
     except Interrupted as e:
-        sys.exit(_say(f"stopped by {e}; the same command continues from the last checkpoint", e.exit_code))
+        leave(f"stopped by {e}; the same command continues from the last checkpoint", e.exit_code)
     except OSError as e:
         if e.filename is None:
             raise
-        sys.exit(_say(f"{e.filename}: {e.strerror}", 2))
+        leave(f"{e.filename}: {e.strerror}", 2)
 
 
 @contextlib.contextmanager
@@ -89,9 +89,3 @@ def _quiet() -> None:
         disable_progress_bars()
     for library in ("datasets", "trl", "accelerate", "torch.distributed", "httpx", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)
-
-
-def _say(sentence: str, code: int) -> Any:
-    if int(os.environ.get("RANK", 0)) == 0:
-        print(f"hfcourse: {sentence}", file=sys.stderr)
-    return code

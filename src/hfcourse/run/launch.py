@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from hfcourse.run.files import read_json
-from hfcourse.run.show import finished_results, show_results
+from hfcourse.run.show import finished_results, leave, show_results
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     if options.launcher and not Path(options.launcher).is_file():
-        sys.exit(f"hfcourse: {options.launcher} does not exist; there are {_names(Path('configs/accelerate'))}")
+        leave(f"{options.launcher} does not exist; there are {_names(Path('configs/accelerate'))}", 2)
     if _show_finished(options.recipe, options.arguments):
         return
     command = [str(options.recipe), *options.arguments]
@@ -38,7 +38,7 @@ def _several(nproc: int) -> list[str]:
 
     if torch.cuda.is_available():
         if nproc > torch.cuda.device_count():
-            sys.exit(f"hfcourse: NPROC={nproc}, but this machine has {torch.cuda.device_count()} GPU(s)")
+            leave(f"NPROC={nproc}, but this machine has {torch.cuda.device_count()} GPUs", 2)
         return ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(nproc)]
     os.environ["ACCELERATE_USE_CPU"] = "true"
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // nproc, 1)))

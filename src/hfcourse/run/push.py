@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hfcourse.errors import InputError
 from hfcourse.run.hub import PushError, check_write, push_folder
-from hfcourse.run.show import finished_results
+from hfcourse.run.show import finished_results, leave
 
 
 def push(run: Path, repo_id: str, private: bool | None = None) -> str:
@@ -41,15 +41,10 @@ def main() -> None:
     try:
         print(push(arguments.run, arguments.repo, arguments.private))
     except InputError as error:
-        sys.exit(_say(str(error), 2))
+        leave(str(error), 2)
     except PushError as error:
         again = shlex.join(["python", "-m", "hfcourse.run.push", *sys.argv[1:]])
-        sys.exit(_say(f"{error}; to try again: {again}", 1))
-
-
-def _say(sentence: str, code: int) -> int:
-    print(f"hfcourse: {sentence}", file=sys.stderr)
-    return code
+        leave(f"{error}; to try again: {again}", 1)
 
 
 if __name__ == "__main__":

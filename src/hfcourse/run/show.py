@@ -1,13 +1,22 @@
 """What a reader sees of a run: the table of results, without importing anything heavy."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hfcourse.run.files import read_json
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+
+def leave(sentence: str, code: int) -> NoReturn:
+    """End the program with one sentence on stderr, said by the main process alone, and an exit code."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"hfcourse: {sentence}", file=sys.stderr)
+    sys.exit(code)
 
 
 def finished_results(folder: Path) -> dict[str, Any] | None:
