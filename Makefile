@@ -14,8 +14,8 @@ config = $(or $(CONFIG),$(call default_config,$(1)))
 
 # What a config reads under runs/ has to be made first: the world by its generator, a checkpoint by its recipe and config.
 reads = $(shell [ -f "$(1)" ] && grep -oE '^[a-z_]+: +runs/[^ \#]+' "$(1)" | grep -oE 'runs/[a-z0-9_-]+/[a-z0-9._-]+' | sort -u)
-needs = $(patsubst runs/world/%,runs/world/world.json,$(filter runs/world/%,$(1))) \
-        $(addsuffix /results.json,$(filter-out runs/world/%,$(1)))
+needs = $(if $(filter runs/world/%,$(1)),runs/world/world.json) \
+        $(foreach r,$(RECIPES),$(addsuffix /results.json,$(filter runs/$(r)/%,$(1))))
 launch = $(PYTHON) -m hfcourse.run.launch --nproc $(NPROC) $(if $(LAUNCH),--launcher $(LAUNCH)) recipes/$(1).py --config $(2)
 
 .PHONY: help world chat push test test-slow test-gpu lint clean $(RECIPES)
