@@ -88,6 +88,8 @@ def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, lis
             if points:
                 ax.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) < 30 else None, markersize=3)
         ax.set(title=title, xlabel="optimiser step")
+        if title == "loss" and all(value > 0 for points in lines.values() for _, value in points):
+            ax.set_yscale("log")  # a loss falls by orders of magnitude, and over-fitting shows in the last of them
         ax.grid(alpha=0.3)
         ax.legend()
     figure.tight_layout()

@@ -16,7 +16,7 @@ from hfcourse.run.card import write_card
 from hfcourse.run.files import read_json, remove, write_json, write_text
 from hfcourse.run.hub import PushError, check_write, push_folder
 from hfcourse.run.record import environment, plot_curves, write_metrics
-from hfcourse.run.show import finished_results, show_results
+from hfcourse.run.show import finished_results, show_results, show_samples
 from hfcourse.run.signals import Interrupted, Signals
 
 import torch
@@ -227,6 +227,8 @@ class Run:
             plot_curves(self.folder / "curves.png", history, curves)
             write_card(self.folder, results, self.repo, card or {})
             write_json(self.folder / "results.json", results)
+            if card and card.get("samples"):
+                show_samples(card["samples"], self.console)
             show_results(results, self.folder, self.console)
             self._publish()
 

@@ -38,6 +38,15 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
+def show_samples(samples: list[dict[str, str]], console: Console) -> None:
+    """Print samples side by side, a column a key, long texts cut."""
+    table = Table(*(escape(key) for key in samples[0]), show_lines=True)
+    for sample in samples:
+        texts = (" ".join(text.split()) for text in sample.values())
+        table.add_row(*(escape(text if len(text) <= 160 else text[:159] + "…") for text in texts))
+    console.print(table)
+
+
 def show_results(results: dict[str, Any], folder: Path, console: Console | None = None) -> None:
     """Print the metrics of a run as a table, with what it took and where it lies."""
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
