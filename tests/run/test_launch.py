@@ -64,7 +64,7 @@ def test_several_on_a_cpu_are_one_world(launch, tmp_path):
 
 def test_a_launcher_that_is_not_there(launch):
     done = launch("--launcher", "none.yaml", "recipes/stub.py")
-    assert done.returncode == 1 and done.stderr.startswith("hfcourse: none.yaml does not exist")
+    assert done.returncode == 2 and done.stderr.startswith("hfcourse: none.yaml does not exist")
 
 
 def test_a_finished_run_is_shown_at_once_and_only_for_its_own_command(launch, tmp_path):
