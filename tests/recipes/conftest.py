@@ -11,7 +11,7 @@ from hfcourse.world import World, write
 import pytest
 import yaml
 from loopback_hub import LoopbackHub
-from runner import Outcome, Runner
+from runner import RECIPES, Outcome, Runner
 
 
 @dataclass
@@ -85,3 +85,15 @@ def rows(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write_rows
+
+
+@pytest.fixture(params=RECIPES)
+def recipe(request: pytest.FixtureRequest) -> str:
+    """Each recipe in turn."""
+    return request.param
+
+
+@pytest.fixture
+def small(finished: Callable[[str], Small], recipe: str) -> Small:
+    """The finished small run of each recipe in turn."""
+    return finished(recipe)

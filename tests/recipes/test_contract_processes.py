@@ -8,12 +8,7 @@ import sys
 
 import pytest
 from contract import assert_same_run, losses, read
-from runner import RECIPES, ROOT, Running
-
-
-@pytest.fixture(params=RECIPES)
-def recipe(request):
-    return request.param
+from runner import ROOT, Running
 
 
 @pytest.fixture

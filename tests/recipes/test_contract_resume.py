@@ -8,17 +8,7 @@ import time
 
 import pytest
 from contract import assert_refused, assert_same_run, log, losses, read, run_with_kills
-from runner import RECIPES, ROOT
-
-
-@pytest.fixture(params=RECIPES)
-def recipe(request):
-    return request.param
-
-
-@pytest.fixture
-def small(finished, recipe):
-    return finished(recipe)
+from runner import ROOT
 
 
 def test_killed_while_it_writes_a_checkpoint_and_at_a_drawn_step(small, runner, recipe):

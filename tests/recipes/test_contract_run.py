@@ -6,22 +6,10 @@ import math
 import re
 import shutil
 
-import pytest
 import yaml
 from contract import MODEL, RECORDS, assert_refused, files, log, losses, read
 from huggingface_hub import ModelCard
 from PIL import Image
-from runner import RECIPES
-
-
-@pytest.fixture(params=RECIPES)
-def recipe(request):
-    return request.param
-
-
-@pytest.fixture
-def small(finished, recipe):
-    return finished(recipe)
 
 
 def test_the_folder_holds_what_it_should_and_nothing_else(small, recipe):

@@ -51,6 +51,7 @@ class Run:
         self.training: TrainingArguments = next(a for a in arguments if isinstance(a, TrainingArguments))
         self.push = self.training.push_to_hub
         self.repo: str | None = None
+        self._measure: Callable[[], dict] = dict
         # The Trainer would push unfinished checkpoints and create the repository by itself: the run does it, whole.
         self.training.push_to_hub = False
         # The Trainer replaces a loss that is no number by the average of the others; RunTrainer stops instead.
