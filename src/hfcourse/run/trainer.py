@@ -59,13 +59,24 @@ class RunTrainer(Trainer):
         return (labels[:, 1:] != -100).sum()
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        self._ignore_repeated_rows(inputs["labels"])
         count = self.counted(inputs["labels"])
         self._predicting = True
         loss, logits, labels = super().prediction_step(model, inputs, *args, **kwargs)
         self._predicting = False
         assert loss is not None, "recipes evaluate with labels"
-        self._eval_sums += torch.stack([loss * count, count]).double().cpu()
+        if count > 0:
+            self._eval_sums += torch.stack([loss * count, count]).double().cpu()
         return loss, logits, labels
+
+    def _ignore_repeated_rows(self, labels: torch.Tensor) -> None:
+        """Ignore the rows with which accelerate fills up the last batch, so that each process gets as many.
+
+        A packed row can't be taken apart: there the repeated ones count twice.
+        """
+        state = self.accelerator.gradient_state
+        if self.args.world_size > 1 and state.end_of_dataloader and state.remainder > 0 and len(labels) > 1:
+            labels[max(state.remainder - self.args.process_index * len(labels), 0) :] = -100
 
     def _get_num_items_in_batch(self, *args: Any) -> Any:
         """None in an evaluation: its losses are means of this process's batch, which prediction_step weighs."""
