@@ -16,6 +16,7 @@ WAYS = {
     "packing": {"packing": True, "max_length": 64, "per_device_train_batch_size": 2},
     "accumulation": {"gradient_accumulation_steps": 2},
     "packing-lora": PACKING | LORA,
+    "streamed": {"streaming": True},
 }
 FAST = ("packing-accumulation", "lora")
 
