@@ -54,9 +54,23 @@ def test_turns_are_kept_and_forgotten_when_asked(run, monkeypatch, capsys):
     )
 
 
-def test_a_conversation_that_outgrows_the_context_is_one_sentence(run, monkeypatch):
-    with pytest.raises(InputError, match="outgrown the model's context of 64 tokens"):
+def test_a_question_that_leaves_no_room_is_one_sentence(run, monkeypatch):
+    with pytest.raises(InputError, match="the limit with an answer is 64"):
         talk(run, ["word " * 80], monkeypatch)
+
+
+def test_the_oldest_turns_are_left_out(run, monkeypatch, capsys):
+    """16 of the 64 tokens are kept free for the answer; what the run was trained on limits it further."""
+    talk(run, ["word " * 6, "word " * 6, "Hi"], monkeypatch)
+    assert "earlier messages were left out: 64 tokens are the limit" in capsys.readouterr().out
+    _, tokenizer = chat.load_run(str(run))
+    turns = [{"role": role, "content": "word " * 6} for role in ("user", "assistant", "user")]
+    kept = chat._shortened(tokenizer, [{"role": "system", "content": "Be."}, *turns], 64)
+    assert [m["role"] for m in kept] == ["system", "user"]
+    (run / "config.yaml").write_text("max_length: 40\n")
+    model = Namespace(config=Namespace(max_position_embeddings=64))
+    assert chat.context_of(run, model) == 40
+    (run / "config.yaml").unlink()
 
 
 def test_runs_that_can_not_talk(run, tmp_path):

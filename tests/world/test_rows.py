@@ -77,12 +77,16 @@ def test_sft_trains_asked_facts_alone_and_tests_nothing_it_trained(world: World,
     asked = {fact.id for fact in world.facts if fact.asked}
     train, test = rows["sft/train.jsonl"], rows["sft/test.jsonl"]
     assert {row["fact"] for row in train} == asked
-    assert len(train) == 60 * 2 * len(ASKED)
+    single = [row for row in train if len(row["messages"]) == 2]
+    assert len(single) == 60 * 2 * len(ASKED)
+    assert len(train) - len(single) == 480
     assert Counter(row["fact"] in asked for row in test) == {True: 60 * 2 * 2, False: 60 * 2 * 2}
-    questions = {row["messages"][0]["content"] for row in train}
-    assert len(questions) == len(train)
+    questions = {row["messages"][0]["content"] for row in single}
+    assert len(questions) == len(single)
+    assert {m["content"] for row in train for m in row["messages"] if m["role"] == "user"} == questions
     assert not questions & {row["messages"][0]["content"] for row in test}
-    assert {tuple(message["role"] for message in row["messages"]) for row in train + test} == {("user", "assistant")}
+    turns = ("user", "assistant")
+    assert {tuple(message["role"] for message in row["messages"]) for row in train + test} == {turns, turns * 2}
 
 
 def test_answers_occur_in_the_corpus_word_for_word(rows: Rows) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from hfcourse.errors import InputError
 from hfcourse.run.show import leave
 
+import yaml
+
 
 HELP = "/reset forgets the conversation, /system TEXT starts one with instructions, /quit or Ctrl-D ends."
 
@@ -35,6 +37,7 @@ def chat(options: argparse.Namespace) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     model, tokenizer = load_run(options.run)
+    options.context = context_of(Path(options.run), model)
     print(f"{options.run}: {type(model).__name__}. {HELP}")
     system = [{"role": "system", "content": options.system}] if options.system else []
     messages: list[dict[str, str]] = list(system)
@@ -72,28 +75,50 @@ def load_run(name: str) -> tuple[Any, Any]:
     return load(AutoModelForCausalLM, name, None, use_safetensors=True).eval(), tokenizer
 
 
+def context_of(run: Path, model: Any) -> int:
+    """Tokens that a conversation may have: no more than the model takes, nor than the run was trained on."""
+    config = run / "config.yaml"
+    trained = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    limits = [getattr(model.config, "max_position_embeddings", None), trained.get("max_length")]
+    return min((limit for limit in limits if limit), default=10**9)
+
+
+def _shortened(tokenizer: Any, messages: list[dict[str, str]], context: int) -> list[dict[str, str]]:
+    """The messages without the oldest turns, so that the rest leaves room for an answer; a system turn is kept."""
+    from hfcourse.run.answers import chat_prompt
+
+    system, turns = messages[: messages[0]["role"] == "system"], messages[messages[0]["role"] == "system" :]
+    while len(turns) > 1 and len(chat_prompt(tokenizer, system + turns)) > context - context // 4:
+        turns = turns[2:]
+    return system + turns
+
+
 def _answer(model: Any, tokenizer: Any, messages: list[dict[str, str]], options: argparse.Namespace) -> str:
+    from hfcourse.run.answers import chat_prompt
+
+    import torch
     from transformers import TextStreamer
 
-    inputs = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    ).to(model.device)
-    context = getattr(model.config, "max_position_embeddings", None)
-    if context and inputs["input_ids"].shape[1] + 8 > context:
-        raise InputError(f"the conversation has outgrown the model's context of {context} tokens")
-    room = (
-        options.max_new_tokens
-        if context is None
-        else min(options.max_new_tokens, context - inputs["input_ids"].shape[1])
-    )
+    kept = _shortened(tokenizer, messages, options.context)
+    if len(kept) < len(messages):
+        print(f"({len(messages) - len(kept)} earlier messages were left out: {options.context} tokens are the limit)")
+    ids = torch.tensor([chat_prompt(tokenizer, kept)], device=model.device)  # (1, T)
+    room = options.context - ids.shape[1]
+    if room < 8:
+        raise InputError(f"the question has {ids.shape[1]} tokens, the limit with an answer is {options.context}")
     sampling = (
         {"do_sample": True, "temperature": options.temperature} if options.temperature > 0 else {"do_sample": False}
     )
     streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     output = model.generate(
-        **inputs, **sampling, max_new_tokens=room, streamer=streamer, pad_token_id=tokenizer.pad_token_id
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        **sampling,
+        max_new_tokens=min(options.max_new_tokens, room),
+        streamer=streamer,
+        pad_token_id=tokenizer.pad_token_id,
     )
-    return tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
 
 
 if __name__ == "__main__":

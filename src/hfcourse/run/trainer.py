@@ -210,7 +210,8 @@ class _Recorder(TrainerCallback):
         self.trainer._load_meters()
         if state.is_world_process_zero:
             write_metrics(self.path, state.log_history)
-            if sys.stderr.isatty() and not args.disable_tqdm:
+            # Its default follows the log level, which recipes lower: only what was given counts.
+            if sys.stderr.isatty() and not self.trainer.run.given.get("disable_tqdm"):
                 self.bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True, unit="step")
         if state.global_step == 0:
             self.trainer.run.measure_before()

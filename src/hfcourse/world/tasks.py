@@ -27,6 +27,7 @@ TOPIC_LABELS = {
     "poet": Pair("poetry", "诗"),
     "company": Pair("business", "生意"),
 }
+TWO_QUESTIONS = 480
 SENTIMENT_LABELS = {"positive": Pair("positive", "好评"), "negative": Pair("negative", "差评")}
 
 
@@ -49,9 +50,10 @@ def fact_answer(language: int, fact: Fact) -> str:
 def sft(world: World, test: bool) -> list[Row]:
     """Conversations {"messages", "lang", "fact"}.
 
-    Train: the asked facts in every frame of ASKED. Test: the asked facts in REPHRASED, the others in one of each.
+    Train: the asked facts in every frame of ASKED, and conversations of two questions, so that the second is answered
+    for itself. Test: the asked facts in REPHRASED, the others in one of each.
     """
-    rows: list[Row] = []
+    rows: list[Row] = [] if test else _two_questions(world)
     for index, fact in enumerate(world.facts):
         one_of_each = (ASKED[index % len(ASKED)], REPHRASED[index % len(REPHRASED)])
         trained = ASKED if fact.asked else ()
@@ -61,6 +63,23 @@ def sft(world: World, test: bool) -> list[Row]:
                 messages = [user(fact_question(frame, language, fact)), assistant(fact_answer(language, fact))]
                 rows.append({"messages": messages, "lang": lang, "fact": fact.id})
     return world.stream(f"sft/{test}").shuffled(rows)
+
+
+def _two_questions(world: World) -> list[Row]:
+    """TWO_QUESTIONS conversations about two of the asked facts, each question in either language."""
+    stream = world.stream("sft/two questions")
+    asked = [fact for fact in world.facts if fact.asked]
+    rows: list[Row] = []
+    for _ in range(TWO_QUESTIONS):
+        messages: list[Row] = []
+        facts = stream.sample(asked, 2)
+        languages = [stream.below(len(LANGUAGES)) for _ in facts]
+        for fact, language in zip(facts, languages, strict=True):
+            question = fact_question(stream.pick(ASKED), language, fact)
+            messages += [user(question), assistant(fact_answer(language, fact))]
+        lang = "+".join(dict.fromkeys(LANGUAGES[language] for language in languages))
+        rows.append({"messages": messages, "lang": lang, "fact": facts[0].id})
+    return rows
 
 
 def truth(world: World) -> list[Row]:
