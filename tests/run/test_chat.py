@@ -61,7 +61,7 @@ def test_a_question_that_leaves_no_room_is_one_sentence(run, monkeypatch):
 
 def test_the_oldest_turns_are_left_out(run, monkeypatch, capsys):
     """16 of the 64 tokens are kept free for the answer; what the run was trained on limits it further."""
-    talk(run, ["word " * 6, "word " * 6, "Hi"], monkeypatch)
+    talk(run, ["word " * 6, "word " * 6, "Hi", "/quit"], monkeypatch)
     assert "earlier messages were left out: 64 tokens are the limit" in capsys.readouterr().out
     _, tokenizer = chat.load_run(str(run))
     turns = [{"role": role, "content": "word " * 6} for role in ("user", "assistant", "user")]
