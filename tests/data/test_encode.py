@@ -4,8 +4,9 @@ import json
 
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.conversations import Conversations
-from hfcourse.data.encode import Encoder, encode_split, ensure_chat_template
+from hfcourse.data.encode import Encoder, encode_split
 from hfcourse.data.load import load_data
+from hfcourse.data.template import ensure_chat_template
 from hfcourse.errors import InputError
 
 import pytest

@@ -9,7 +9,6 @@ from typing import Any
 
 from hfcourse.data.load import Split
 from hfcourse.data.rows import code_version
-from hfcourse.data.template import CHAT_TEMPLATE, ensure_chat_template
 from hfcourse.errors import InputError
 
 import numpy as np
@@ -21,8 +20,6 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 from trl.data_utils import common_prefix_length
 
-
-__all__ = ["CHAT_TEMPLATE", "Encoder", "encode_split", "ensure_chat_template"]
 
 IGNORED = -100
 TOO_LONG = "too long: no answer left"

@@ -11,6 +11,7 @@ from hfcourse.metrics.exact_match import exact_match, grouped_accuracy
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from torch.distributed.tensor import DTensor
 
 
 def read_exam(path: str | None) -> list[dict[str, Any]]:
@@ -50,11 +51,14 @@ def generate(
     prompts = [ids[-(context - max_new_tokens) :] for ids in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    # A sharded model computes with all processes at once: they must go through the same batches together.
+    sharded = any(isinstance(p, DTensor) or hasattr(p, "ds_id") for p in model.parameters())
     state = PartialState()
+    mine = batches if sharded else batches[state.process_index :: state.num_processes]
     was_training, device, pad_id = model.training, next(model.parameters()).device, tokenizer.pad_token_id
     model.eval()
     answers: list[tuple[int, str]] = []
-    for batch in batches[state.process_index :: state.num_processes]:
+    for batch in mine:
         width = max(len(prompts[i]) for i in batch)
         pads = [width - len(prompts[i]) for i in batch]
         output = model.generate(
@@ -67,7 +71,7 @@ def generate(
         texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
         answers += [(i, text.strip()) for i, text in zip(batch, texts, strict=True)]
     model.train(was_training)
-    return [text for _, text in sorted(gather_object(answers))]
+    return [text for _, text in sorted(answers if sharded else gather_object(answers))]
 
 
 def chat_prompt(tokenizer: Any, messages: list[dict[str, str]]) -> list[int]:

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: dict[str, Any]) -> None:
     """Write README.md from results.json's content, environment.json and what the recipe says of itself in `card`.
 
-    Keys of `card`, all optional: `title`, `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
+    Keys of `card`, all optional: `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
     `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
     """
     environment = read_json(folder / "environment.json", {})
