@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
-from hfcourse.data.objectives import OBJECTIVES, Objective
+from hfcourse.data.objectives import OBJECTIVES
 from hfcourse.data.texts import Texts, to_blocks
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
@@ -28,7 +28,7 @@ from hfcourse.run.models import from_scratch, load
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.trainer import RunTrainer
 
-from transformers import AutoTokenizer, Trainer, TrainingArguments
+from transformers import AutoTokenizer, TrainingArguments
 
 
 @dataclass
@@ -51,11 +51,6 @@ class PretrainArguments(RunArguments, DataArguments):
             raise InputError("--architecture is missing: a mapping with model_type and sizes, see configs/pretrain")
 
 
-class Pretrainer(RunTrainer, Trainer):
-    def counted(self, labels):
-        return super().counted(labels) if type(self.data_collator) is Objective else (labels != -100).sum()
-
-
 def main():
     with start("pretrain", PretrainArguments, TrainingArguments) as run:
         script, training = run.arguments
@@ -72,7 +67,7 @@ def main():
 
         model = from_scratch(script.objective, script.architecture, tokenizer)
 
-        trainer = Pretrainer(
+        trainer = RunTrainer(
             model=model,
             args=training,
             train_dataset=train.dataset,
@@ -81,6 +76,8 @@ def main():
             processing_class=tokenizer,
             run=run,
         )
+        trainer.causal = script.objective == "causal"
+
         facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": data.notes}
         run.plan(trainer, tokenizer, script.architecture["model_type"], facts)
 

@@ -24,10 +24,11 @@ from hfcourse.data.template import ensure_chat_template
 from hfcourse.run.answers import generate, read_exam, take_exam
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
-from hfcourse.run.models import load_causal_lm, packing_note
+from hfcourse.run.models import load_checkpoint, packing_note
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.trainer import RunTrainer
 
+from transformers import AutoModelForCausalLM
 from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config
 
 
@@ -53,7 +54,7 @@ def main():
         script, training, model_args = run.arguments
         exam = read_exam(script.exam)
 
-        model, tokenizer = load_causal_lm(model_args)
+        model, tokenizer, loaded = load_checkpoint(model_args, AutoModelForCausalLM)
         template = ensure_chat_template(tokenizer, training.chat_template_path)
         training.chat_template_path = None
 
@@ -76,7 +77,7 @@ def main():
         )
         trainer.exam = exam
 
-        notes = [*data.notes, template, packing]
+        notes = [loaded, *data.notes, template, packing]
         facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": notes}
         run.plan(trainer, tokenizer, model_args.model_name_or_path, facts)
 

@@ -1,12 +1,12 @@
 """Checkpoints: what is refused, what is built from scratch, and whether packing keeps examples apart."""
 
 from hfcourse.errors import InputError
-from hfcourse.run.models import check_folder, from_scratch, load, load_causal_lm
+from hfcourse.run.models import check_folder, from_scratch, load, load_checkpoint
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, PreTrainedTokenizerFast
 from trl import ModelConfig
 
 
@@ -76,19 +76,35 @@ def test_a_model_comes_back_as_it_was_saved(tokenizer, tmp_path):
     saved = from_scratch("causal", ARCHITECTURES["causal"], tokenizer)
     saved.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    model, loaded = load_causal_lm(ModelConfig(model_name_or_path=str(tmp_path), dtype="float32"))
+    args = ModelConfig(model_name_or_path=str(tmp_path), dtype="float32")
+    model, loaded, note = load_checkpoint(args, AutoModelForCausalLM)
+    assert note == "Every weight comes from the checkpoint."
     assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), model.parameters(), strict=True))
     assert loaded.get_vocab() == tokenizer.get_vocab()
-    half, _ = load_causal_lm(ModelConfig(model_name_or_path=str(tmp_path), dtype="bfloat16"))
+    args.dtype = "bfloat16"
+    half, *_ = load_checkpoint(args, AutoModelForCausalLM)
     assert half.dtype == torch.bfloat16
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 64)
     with pytest.raises(InputError, match=f"can't load {tmp_path} as a folder"):
         load(AutoModelForCausalLM, str(tmp_path), None)
 
 
+def test_the_weights_that_are_new_are_named(tokenizer, tmp_path):
+    from_scratch("masked", ARCHITECTURES["masked"], tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    args = ModelConfig(model_name_or_path=str(tmp_path), dtype="float32")
+    model, _, note = load_checkpoint(args, AutoModelForTokenClassification, num_labels=3)
+    assert model.classifier.weight.shape == (3, 16)
+    assert note.startswith("New weights, drawn with the seed: classifier.bias, classifier.weight. Not used of it: ")
+    model.save_pretrained(tmp_path)
+    resized = {"num_labels": 5, "ignore_mismatched_sizes": True}
+    _, _, note = load_checkpoint(args, AutoModelForTokenClassification, **resized)
+    assert note == "New weights, drawn with the seed: classifier.bias, classifier.weight."
+
+
 def test_no_model_and_no_network():
     with pytest.raises(InputError, match="--model_name_or_path is missing"):
-        load_causal_lm(ModelConfig())
+        load_checkpoint(ModelConfig(), AutoModelForCausalLM)
     with pytest.raises(InputError, match="can't load me/none as a Hub model") as refusal:
-        load_causal_lm(ModelConfig(model_name_or_path="me/none"))
+        load_checkpoint(ModelConfig(model_name_or_path="me/none"), AutoModelForCausalLM)
     assert "\n" not in str(refusal.value)

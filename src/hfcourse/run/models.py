@@ -44,26 +44,36 @@ def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any
         raise InputError(f"can't load {name} as a {kind}: {reason[:300]}") from e
 
 
-def load_causal_lm(args: ModelConfig) -> tuple[Any, Any]:
-    """Model and tokenizer that `args` names; quantised where it says so.
+def load_checkpoint(args: ModelConfig, auto_class: Any, **kwargs: Any) -> tuple[Any, Any, str]:
+    """Model, tokenizer, and a sentence on the weights that are new; quantised where `args` says so.
 
-    Raises InputError without `--model_name_or_path`, or where the checkpoint can't be used.
+    `auto_class` decides the head, `kwargs` go to its `from_pretrained`. Raises InputError without
+    `--model_name_or_path`, or where the checkpoint can't be used.
     """
     name = args.model_name_or_path
     if name is None:
         raise InputError("--model_name_or_path is missing: a checkpoint folder or a name on the Hub")
     tokenizer = load(AutoTokenizer, name, args.model_revision)
     quantization = get_quantization_config(args)
-    model = load(
-        AutoModelForCausalLM,
+    model, loading = load(
+        auto_class,
         name,
         args.model_revision,
         dtype=args.dtype if args.dtype in ("auto", None) else getattr(torch, args.dtype),
         attn_implementation=args.attn_implementation,
         use_safetensors=True,
+        output_loading_info=True,
         **({"quantization_config": quantization} if quantization is not None else {}),
+        **kwargs,
     )
-    return model, tokenizer
+    new = sorted({*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])})
+    unused = sorted(loading["unexpected_keys"])
+    note = f"New weights, drawn with the seed: {_listed(new)}." if new else "Every weight comes from the checkpoint."
+    return model, tokenizer, note + (f" Not used of it: {_listed(unused)}." if unused else "")
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 HEADS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "span": AutoModelForSeq2SeqLM}

@@ -33,6 +33,8 @@ class RunTrainer(Trainer):
 
     # Whether the trainer gives its model TRL's fused LM head, as SFTTrainer does.
     fused_head = False
+    # Whether the label at t is predicted from the tokens before t, so that a row's first label never counts.
+    causal = True
 
     def __init__(self, *args: Any, run: Run, **kwargs: Any):
         self.run = run
@@ -55,8 +57,8 @@ class RunTrainer(Trainer):
             use_compact_head(self.model)
 
     def counted(self, labels: torch.Tensor) -> torch.Tensor:
-        """How many labels (B, T) the loss counts: a causal model never predicts the first token of a row."""
-        return (labels[:, 1:] != -100).sum()
+        """How many labels (B, T) the loss counts."""
+        return ((labels[:, 1:] if self.causal else labels) != -100).sum()
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         self._ignore_repeated_rows(inputs["labels"])
