@@ -9,6 +9,9 @@ RECIPES := $(sort $(basename $(notdir $(wildcard recipes/*.py))))
 ARGS ?=
 NPROC ?= 1
 LAUNCH ?=
+# Tests at a time: each uses one thread.
+JOBS ?= 2
+pytest = $(PYTHON) -m pytest --numprocesses $(JOBS) --dist loadgroup
 default_config = $(firstword $(wildcard configs/$(1)/tiny.yaml configs/$(1)/gpt2-tiny.yaml configs/$(1)/*.yaml))
 config = $(or $(CONFIG),$(call default_config,$(1)))
 
@@ -18,7 +21,7 @@ needs = $(if $(filter runs/world/%,$(1)),runs/world/world.json) \
         $(foreach r,$(RECIPES),$(addsuffix /results.json,$(filter runs/$(r)/%,$(1))))
 launch = $(PYTHON) -m hfcourse.run.launch --nproc $(NPROC) $(if $(LAUNCH),--launcher $(LAUNCH)) recipes/$(1).py --config $(2)
 
-.PHONY: help world chat push test test-slow test-gpu lint clean $(RECIPES)
+.PHONY: help world chat predict push test test-slow test-gpu lint clean $(RECIPES)
 .DEFAULT_GOAL := help
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -31,6 +34,7 @@ help:
 	@printf '  %-12s %s\n' \
 	    world 'the embedded world, as JSONL in runs/world' \
 	    chat 'talk to a run: make chat RUN=runs/sft/tiny' \
+	    predict 'ask a run: make predict RUN=runs/ner/tiny TEXT="a sentence"' \
 	    push 'push a finished run: make push RUN=runs/sft/tiny REPO=me/x' \
 	    test 'the test suite (under 10 minutes on 2 cores)' \
 	    test-slow 'the slow proofs (under 40 minutes)' \
@@ -54,6 +58,9 @@ runs/%/results.json: | $(INSTALLED) $$(call needs,$$(call reads,configs/$$*.yaml
 chat: $(INSTALLED)
 	@$(PYTHON) -m hfcourse.run.chat --run $(or $(RUN),runs/sft/tiny) $(ARGS)
 
+predict: $(INSTALLED)
+	@$(PYTHON) -m hfcourse.run.predict --run $(or $(RUN),runs/ner/tiny) $(if $(TEXT),"$(TEXT)") $(ARGS)
+
 push: $(INSTALLED)
 	@$(PYTHON) -m hfcourse.run.push --run "$(RUN)" --repo "$(REPO)" $(ARGS)
 
@@ -67,10 +74,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(INSTALLED)
-	$(PYTHON) -m pytest $(ARGS)
+	$(pytest) $(ARGS)
 
 test-slow: $(INSTALLED)
-	$(PYTHON) -m pytest -m slow --timeout 2400 $(ARGS)
+	$(pytest) -m slow --timeout 2400 $(ARGS)
 
 test-gpu: $(INSTALLED)
 	$(PYTHON) -m pytest -m gpu $(ARGS)

@@ -4,6 +4,7 @@ A tokenizer is trained on the corpus, documents are packed into blocks, and one 
 causal (GPT-2, Radford et al. 2019), masked (BERT, Devlin et al. 2018) or span corruption (T5, Raffel et al. 2020).
 
     make pretrain                                      # the embedded world, GPT-2, two minutes on two cores
+    make pretrain CONFIG=configs/pretrain/bert-tiny.yaml                                # the same for a masked model
     python recipes/pretrain.py --config configs/pretrain/gpt2-tiny.yaml --learning_rate 1e-3
     accelerate launch recipes/pretrain.py --config configs/pretrain/gpt2-tiny.yaml --dataset_name my/texts
 
@@ -21,9 +22,11 @@ from hfcourse.data.load import load_data
 from hfcourse.data.objectives import OBJECTIVES
 from hfcourse.data.texts import Texts, to_blocks
 from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.data.words import Words
 from hfcourse.errors import InputError
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
+from hfcourse.run.mlm import MaskedTrainer
 from hfcourse.run.models import from_scratch, load
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.trainer import RunTrainer
@@ -43,31 +46,40 @@ class PretrainArguments(RunArguments, DataArguments):
     vocab_size: int = field(default=1024, metadata={"help": "Size of the tokenizer to train."})
     block_size: int = field(default=128, metadata={"help": "Tokens in a packed block."})
     probability: float = field(default=0.15, metadata={"help": "Share of hidden tokens (masked, span)."})
+    whole_word_masking: bool = field(default=False, metadata={"help": "Mask words as a whole (masked)."})
 
     def __post_init__(self):
         if isinstance(self.architecture, str):
             self.architecture = json.loads(self.architecture)
         if not self.architecture or "model_type" not in self.architecture:
             raise InputError("--architecture is missing: a mapping with model_type and sizes, see configs/pretrain")
+        if self.whole_word_masking and self.objective != "masked":
+            raise InputError("--whole_word_masking belongs to --objective masked")
 
 
 def main():
     with start("pretrain", PretrainArguments, TrainingArguments) as run:
         script, training = run.arguments
+        training.remove_unused_columns = False  # the collator reads word_ids
+        masked = script.objective == "masked"
 
         data = load_data(script, Texts(), training.seed)
+
+        def texts():
+            return (row["text"] for row in data.train.dataset)
+
         if script.tokenizer_name_or_path:
             tokenizer = load(AutoTokenizer, script.tokenizer_name_or_path, None)
         else:
-            texts = (row["text"] for row in data.train.dataset)
-            tokenizer = train_tokenizer(texts, script.vocab_size, script.objective)
-        train = to_blocks(data.train, tokenizer, script.block_size)
-        test = to_blocks(data.test, tokenizer, script.block_size) if data.test else None
+            tokenizer = train_tokenizer(texts(), script.vocab_size, script.objective)
+        words = Words(tokenizer, texts()) if script.whole_word_masking else None
+        train = to_blocks(data.train, tokenizer, script.block_size, masked, words)
+        test = to_blocks(data.test, tokenizer, script.block_size, masked, words) if data.test else None
         objective = OBJECTIVES[script.objective](tokenizer, training.seed, script.probability)
 
         model = from_scratch(script.objective, script.architecture, tokenizer)
 
-        trainer = RunTrainer(
+        trainer = (MaskedTrainer if masked else RunTrainer)(
             model=model,
             args=training,
             train_dataset=train.dataset,

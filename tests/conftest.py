@@ -24,6 +24,14 @@ from huggingface_hub.utils import close_session  # noqa: E402
 from loopback_hub import LoopbackHub  # noqa: E402
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one recipe share its small run, tests of one module its fixtures: such a group stays in one process."""
+    for item in items:
+        recipe = getattr(item, "callspec", None) and item.callspec.params.get("recipe")
+        module = item.path.stem.split("_")[1] if item.path.parent.name == "recipes" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(str(recipe or module)))
+
+
 LOOPBACK = {None, "", "localhost", "127.0.0.1", "::1"}
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 from hfcourse.data.objectives import OBJECTIVES, Masked, Objective, Spans
 from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.errors import InputError
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_masked_shares_are_those_of_bert(masked_tokenizer):
     kinds: Counter[str] = Counter()
     for start in range(300):
         ids = [tokenizer.sep_token_id] + [ordinary[(start * 7 + 3 * k) % len(ordinary)] for k in range(99)]
-        inputs, labels = objective.predict(ids)
+        inputs, labels = objective.predict({"input_ids": ids})
         chosen = [i for i, label in enumerate(labels) if label != -100]
         assert len(chosen) == 15
         assert 0 not in chosen
@@ -53,10 +54,56 @@ def test_masked_shares_are_those_of_bert(masked_tokenizer):
     assert abs(kinds["same"] / total - 0.1) < 0.02
 
 
+def test_words_are_chosen_whole_and_as_many_tokens_as_without_words(masked_tokenizer):
+    """Words of 1 to 5 tokens in blocks of 100: each all or nothing, 15 tokens a block; 80/10/10 token by token."""
+    tokenizer = masked_tokenizer
+    objective = Masked(tokenizer, seed=1)
+    ordinary = objective.ordinary.tolist()
+    numbers = [word for word in range(40) for _ in range(1 + word % 5)][:98]
+    kinds: Counter[str] = Counter()
+    chosen_words: Counter[int] = Counter()
+    mixed = 0
+    for start in range(400):
+        ids = [ordinary[(start * 7 + 3 * k) % len(ordinary)] for k in range(98)]
+        row = {"input_ids": [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], "word_ids": [-1, *numbers, -1]}
+        inputs, labels = objective.predict(row)
+        chosen = [i for i, label in enumerate(labels) if label != -100]
+        assert len(chosen) == 15
+        words = Counter(row["word_ids"][i] for i in chosen)
+        assert words == {word: numbers.count(word) for word in words}, "half a word"
+        chosen_words.update(words.keys())
+        masked = {
+            word: {inputs[i] == tokenizer.mask_token_id for i in chosen if row["word_ids"][i] == word}
+            for word in words
+        }
+        mixed += sum(len(kind) == 2 for kind in masked.values())
+        for i in chosen:
+            kind = "mask" if inputs[i] == tokenizer.mask_token_id else "same" if inputs[i] == labels[i] else "other"
+            kinds[kind] += 1
+    assert chosen_words.keys() == set(numbers)
+    assert mixed > 100, "drawn for each token, so that some words are masked in part"
+    total = sum(kinds.values())
+    assert [kinds[k] / total for k in ("mask", "other", "same")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+
+
+def test_a_word_longer_than_the_share_is_left_alone(masked_tokenizer):
+    ids = list(range(60, 70))
+    inputs, labels = Masked(masked_tokenizer).predict({"input_ids": ids, "word_ids": [0] * 8 + [1, 1]})
+    assert [i for i, label in enumerate(labels) if label != -100] == [8, 9]
+
+
+def test_what_cannot_be_masked(masked_tokenizer, span_tokenizer):
+    with pytest.raises(InputError, match="has no mask token"):
+        Masked(span_tokenizer)
+    for share in (0.0, 1.0, -0.1):
+        with pytest.raises(InputError, match="--probability is a share of the tokens"):
+            Masked(masked_tokenizer, probability=share)
+
+
 def test_spans_hide_15_percent_and_lose_nothing(span_tokenizer):
     objective = Spans(span_tokenizer, seed=2)
     ids = list(range(110, 210))
-    inputs, target = objective.predict(ids)
+    inputs, target = objective.predict({"input_ids": ids})
     sentinels = span_tokenizer.convert_tokens_to_ids([f"<extra_id_{i}>" for i in range(6)])
     end = span_tokenizer.eos_token_id
     assert inputs[-1] == target[-1] == end
@@ -76,7 +123,7 @@ def test_spans_hide_15_percent_and_lose_nothing(span_tokenizer):
 
 @pytest.mark.parametrize("length", [2, 3, 5, 9])
 def test_short_rows_can_be_corrupted(span_tokenizer, length):
-    inputs, target = Spans(span_tokenizer).predict(list(range(110, 110 + length)))
+    inputs, target = Spans(span_tokenizer).predict({"input_ids": list(range(110, 110 + length))})
     assert len(inputs) + len(target) == length + 5  # two sentinels in the target, one in the input, two ends
 
 
@@ -84,19 +131,24 @@ def test_short_rows_can_be_corrupted(span_tokenizer, length):
 def test_hidden_tokens_depend_on_seed_epoch_and_row_alone(name, masked_tokenizer, span_tokenizer):
     tokenizer = masked_tokenizer if name == "masked" else span_tokenizer
     ids = list(range(60, 110)) if name == "masked" else list(range(110, 160))
+    row, other = {"input_ids": ids}, {"input_ids": ids[::-1]}
     first = OBJECTIVES[name](tokenizer, seed=3)
-    first.predict(ids[::-1])
+    first.predict(other)
     again = OBJECTIVES[name](tokenizer, seed=3)
-    assert first.predict(ids) == again.predict(ids), "what was drawn before must not matter"
+    assert first.predict(row) == again.predict(row), "what was drawn before must not matter"
+    assert first.predict(row) != again.predict(row, epoch=1)
+    assert first.predict(row) != OBJECTIVES[name](tokenizer, seed=4).predict(row)
     again.set_epoch(1)
-    assert first.predict(ids) != again.predict(ids)
-    assert first.predict(ids) != OBJECTIVES[name](tokenizer, seed=4).predict(ids)
+    inputs, _ = first.predict(row, epoch=1)
+    assert again([row])["input_ids"][0].tolist() == inputs
 
 
 def test_a_fixed_row_is_taken_as_it_is(masked_tokenizer):
     objective = Masked(masked_tokenizer, seed=3)
-    row = objective.fixed({"input_ids": list(range(60, 100))})
+    plain = {"input_ids": list(range(60, 100))}
+    row = objective.fixed(plain)
     objective.set_epoch(5)
+    assert objective.fixed(plain) == row, "a stream makes its rows anew at each evaluation"
     batch = objective([row])
     assert torch.equal(batch["input_ids"][0], torch.tensor(row["input_ids"]))
     assert torch.equal(batch["labels"][0], torch.tensor(row["labels"]))

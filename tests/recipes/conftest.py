@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.world import World, write
 
 import pytest
+import torch
 import yaml
 from loopback_hub import LoopbackHub
 from runner import RECIPES, Outcome, Runner
+from transformers import BertConfig, BertModel
 
 
 @dataclass
@@ -35,9 +38,21 @@ def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Run
     """Runs recipes in a workspace of their own: runs/world, a short exam, configs/<recipe>/small.yaml."""
     folder = tmp_path_factory.mktemp("course")
     write(World.create(0), folder / "runs" / "world")
+    write_encoder(folder)
     exam = (folder / "runs/world/truth.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "exam.jsonl").write_text("".join(exam[::45]), encoding="utf-8")
     return Runner(folder, public.settings(folder / "hf_home"))
+
+
+def write_encoder(folder: Path) -> None:
+    """runs/encoder: a BERT without a head, as sentence encoders are saved, with random weights."""
+    lines = (folder / "runs/world/corpus/train.jsonl").read_text(encoding="utf-8").split("\n")[:150]
+    tokenizer = train_tokenizer([json.loads(line)["text"] for line in lines], 400, "masked")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes, **dropout)).save_pretrained(folder / "runs" / "encoder")
+    tokenizer.save_pretrained(folder / "runs" / "encoder")
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from PIL import Image
 
 def test_the_folder_holds_what_it_should_and_nothing_else(small, recipe):
     names = {path.name for path in small.folder.iterdir()}
-    template = {"chat_template.jinja"} if recipe == "sft" else set()
+    own = getattr(importlib.import_module(f"test_{recipe}"), "FILES", MODEL)
     checkpoints = {"checkpoint-4", "checkpoint-8", "checkpoint-12"}
-    assert names == RECORDS | MODEL | template | checkpoints | {".lock"}
+    assert names == RECORDS | own | checkpoints | {".lock"}
     assert not list(small.folder.rglob(".writing*"))
     with Image.open(small.folder / "curves.png") as picture:
         assert picture.width > 500 and len(set(picture.convert("L").getdata())) > 10

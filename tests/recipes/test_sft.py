@@ -7,7 +7,7 @@ from itertools import cycle
 
 import pytest
 import torch
-from contract import assert_refused, log, read
+from contract import MODEL, assert_refused, log, read
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -32,6 +32,7 @@ SMALL = {
     "save_steps": 4,
 }
 TRUTHS = {f"truth_{group}_{lang}" for group in ("asked", "unasked") for lang in ("en", "zh")}
+FILES = MODEL | {"chat_template.jinja"}
 METRICS = {name + when for name in {"eval_loss", *TRUTHS} for when in ("", "_before")}
 
 

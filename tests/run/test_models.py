@@ -6,7 +6,7 @@ from hfcourse.run.models import check_folder, from_scratch, load, load_checkpoin
 import pytest
 import torch
 from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
 from trl import ModelConfig
 
 
@@ -70,6 +70,13 @@ def test_what_a_folder_must_hold(tmp_path):
             check_folder(str(tmp_path))
     (tmp_path / "model.safetensors").touch()
     check_folder(str(tmp_path))
+
+
+def test_a_folder_with_a_tokenizer_alone(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    assert load(AutoTokenizer, str(tmp_path), None).get_vocab() == tokenizer.get_vocab()
+    with pytest.raises(InputError, match="holds no config.json"):
+        load(AutoModelForCausalLM, str(tmp_path), None)
 
 
 def test_a_model_comes_back_as_it_was_saved(tokenizer, tmp_path):

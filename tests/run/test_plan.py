@@ -66,9 +66,10 @@ def test_model_and_its_trained_share():
     assert plan.describe_model(model, "x").endswith("2,000 parameters, 1,000 trained (50.00%), float32")
 
 
-def shown(*batches):
+def shown(*batches, encoder_decoder=False):
     out = io.StringIO()
-    trainer = SimpleNamespace(get_train_dataloader=lambda: batches)
+    model = SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=encoder_decoder))
+    trainer = SimpleNamespace(model=model, get_train_dataloader=lambda: batches)
     plan.show_batches(trainer, Words(), Console(file=out, width=80))
     return out.getvalue()
 
@@ -85,7 +86,8 @@ def test_counted_tokens_stand_in_brackets_and_padding_is_left_out():
 
 def test_a_target_of_its_own_stands_behind_an_arrow():
     batch = {"input_ids": torch.tensor([[1, 6, 5]]), "labels": torch.tensor([[6, 2, 5, -100]])}
-    assert shown(batch) == "batch 1: (1, 3) tokens, the loss counts 3\n  ask <x> </s> -> [[<x> me </s>]]\n"
+    said = "batch 1: (1, 3) tokens, the loss counts 3\n  ask <x> </s> -> [[<x> me </s>]]\n"
+    assert shown(batch, encoder_decoder=True) == said
 
 
 def test_markup_in_data_is_only_text():

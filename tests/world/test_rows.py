@@ -108,6 +108,20 @@ def test_exam_separates_memorised_rephrased_and_never_asked(rows: Rows) -> None:
         assert row["answer"].count(row["value"]) == 1
 
 
+def test_gaps_filled_are_sentences_of_the_corpus_or_in_no_text_at_all(world: World, rows: Rows) -> None:
+    corpus = "\n".join(row["text"] for row in rows["corpus/train.jsonl"])
+    known = set(corpus)
+    cells = Counter((row["lang"], row["phrasing"]) for row in rows["cloze.jsonl"])
+    assert cells == {(lang, phrasing): 120 for lang in ("en", "zh") for phrasing in ("read", "unread")}
+    names = {fact.id: fact.object for fact in world.facts}
+    for row in rows["cloze.jsonl"]:
+        assert row["answer"] == names[row["fact"]][("en", "zh").index(row["lang"])]
+        assert row["text"].count("[MASK]") == 1
+        sentence = row["text"].replace("[MASK]", row["answer"])
+        assert (sentence in corpus) == (row["phrasing"] == "read"), sentence
+        assert set(sentence) <= known
+
+
 def test_hand_written_row() -> None:
     world = World.create(0)
     fact = world.fact(0, "river")

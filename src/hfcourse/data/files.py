@@ -1,4 +1,4 @@
-"""Local files, one raw row at a time: JSON, JSON lines, CSV, TSV, Parquet and plain text, each also gzipped."""
+"""Local files, one raw row at a time: JSON, JSON lines, CSV, TSV, Parquet, text and columns, each also gzipped."""
 
 import csv
 import gzip
@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hfcourse.data.conll import read_columns
 from hfcourse.errors import InputError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import ClassLabel, Features
 
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt")
@@ -32,13 +34,22 @@ def row_unit(path: str | Path) -> str:
     return "row" if data_ending(path) in (".json", ".parquet") else "line"
 
 
-def read_rows(path: str) -> Iterator[Row]:
+def holds_columns(path: str | Path) -> bool:
+    """Whether a file of tagged tokens holds them in columns: text, tab-separated text, or an ending of its own."""
+    return data_ending(path) in (None, ".txt", ".tsv")
+
+
+def read_rows(path: str, columns: bool = False) -> Iterator[Row]:
     """Yield (number, row) for each row of a file, counted from 1 in the unit of `row_unit`.
 
     A row that can't be read comes as an InputError without its place, so that the caller can skip it. What spoils the
     whole file (missing, damaged gzip, broken CSV quoting, ...) is raised, as an InputError that names file and line.
-    A `.txt` file gives one row {"text": ...} per paragraph, that is per block of lines between blank lines.
+    A `.txt` file gives one row {"text": ...} per paragraph, that is per block of lines between blank lines. With
+    `columns`, a file that is neither JSON nor a table is read by `read_columns`, whatever its ending.
     """
+    if columns and holds_columns(path):
+        yield from read_columns(_texts(path))
+        return
     readers = {
         ".json": _read_json,
         ".jsonl": _read_jsonl,
@@ -78,6 +89,14 @@ def _decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8: byte 0x{data[error.start]:02x} at byte {error.start + 1}") from None
+
+
+def _texts(path: str) -> Iterator[tuple[int, str | InputError]]:
+    for number, line in _lines(path):
+        try:
+            yield number, _decode(line)
+        except InputError as problem:
+            yield number, problem
 
 
 def _parse(text: str) -> Any:
@@ -159,13 +178,33 @@ def _read_parquet(path: str) -> Iterator[Row]:
         number = 0
         try:
             # Parquet is read from its end, which a gzip stream can't be without reading it over and over.
-            source = io.BytesIO(file.read()) if path.lower().endswith(".gz") else file
-            for batch in pq.ParquetFile(source).iter_batches(batch_size=1000):
+            source = pq.ParquetFile(io.BytesIO(file.read()) if path.lower().endswith(".gz") else file)
+            schema = source.schema_arrow
+            # Files that `datasets` wrote name their classes; others may have types that it does not know.
+            named = b"huggingface" in (schema.metadata or {})
+            classes = class_names(Features.from_arrow_schema(schema)) if named else {}
+            for batch in source.iter_batches(batch_size=1000):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, row
+                    yield number, with_names(row, classes)
         except pa.ArrowException as error:
             raise InputError(f"{path} is no Parquet file that can be read: {str(error).splitlines()[0]}") from None
+
+
+def class_names(features: Features) -> dict[str, list[str]]:
+    """The names behind the numbers of each column that holds class labels, one or a list of them a row."""
+    inner = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    return {name: feature.names for name, feature in inner.items() if isinstance(feature, ClassLabel)}
+
+
+def with_names(row: dict[str, Any], classes: dict[str, list[str]]) -> dict[str, Any]:
+    """The row with the names of `class_names` in place of its numbers; what has no name stays, as -1 does."""
+    named = dict(row)
+    for column, names in classes.items():
+        known = dict(enumerate(names))
+        value = row[column]
+        named[column] = [known.get(v, v) for v in value] if isinstance(value, list) else known.get(value, value)
+    return named
 
 
 def _read_paragraphs(path: str) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from hfcourse.data.arguments import DataArguments
-from hfcourse.data.rows import Normaliser, seeded_position
+from hfcourse.data.rows import Normaliser, reads_columns, seeded_position
 from hfcourse.data.sources import EVAL_SPLITS, Source, open_source
 from hfcourse.errors import InputError
 
@@ -62,14 +62,15 @@ def load_data(args: DataArguments, normalise: Normaliser | Callable[[dict], dict
         if (number := getattr(args, name)) is not None and number < 1:
             raise InputError(f"--{name} must be at least 1, not {number}.")
 
-    source = open_source(args.dataset_name, args.dataset_config, args.dataset_revision)
+    columns = reads_columns(normalise)
+    source = open_source(args.dataset_name, args.dataset_config, args.dataset_revision, columns)
     train_split = _named(source, args.dataset_train_split, args.dataset_name, "--dataset_train_split")
     notes = list(source.notes)
     normalise = _detect(source, train_split, normalise, args, notes)
     read = partial(_read, normalise=normalise, args=args)
 
     train = read(source, train_split)
-    test_source, test_split = _test_split(args, source, train_split, notes)
+    test_source, test_split = _test_split(args, source, train_split, columns, notes)
     test: Split | None = None
     if test_split is not None:
         test = read(test_source, test_split)
@@ -92,11 +93,13 @@ def _named(source: Source, wanted: str, name: str, option: str) -> str:
     return wanted
 
 
-def _test_split(args: DataArguments, source: Source, train_split: str, notes: list[str]) -> tuple[Source, str | None]:
+def _test_split(
+    args: DataArguments, source: Source, train_split: str, columns: bool, notes: list[str]
+) -> tuple[Source, str | None]:
     name, option = args.dataset_name, "--dataset_test_split"
     if args.eval_dataset_name:
         name, train_split = args.eval_dataset_name, ""
-        source = open_source(name, None, None)
+        source = open_source(name, None, None, columns)
         notes.extend(source.notes)
         if len(source.splits()) == 1:
             notes.append(f"Evaluation: {name}.")

@@ -7,6 +7,8 @@ so a resumed run hides the same tokens, an evaluation always hides the same, and
 import zlib
 from typing import Any
 
+from hfcourse.errors import InputError
+
 import numpy as np
 import torch
 
@@ -22,6 +24,8 @@ class Objective:
     """
 
     def __init__(self, tokenizer: Any, seed: int = 0, probability: float = 0.15):
+        if not 0 < probability < 1:
+            raise InputError(f"--probability is a share of the tokens, above 0 and below 1, not {probability:g}")
         self.tokenizer, self.seed, self.probability = tokenizer, seed, probability
         self.epoch = 0
 
@@ -29,17 +33,17 @@ class Objective:
         """Hide other tokens than in the epoch before."""
         self.epoch = epoch
 
-    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
+    def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
         """(input, labels) of one row; here the causal objective, whose labels are the input: the model shifts them."""
-        return ids, ids
+        return row["input_ids"], row["input_ids"]
 
     def fixed(self, row: dict[str, Any]) -> dict[str, list[int]]:
         """The row with its labels, for an evaluation that asks the same every time."""
-        inputs, labels = self.predict(row["input_ids"])
+        inputs, labels = self.predict(row)
         return {"input_ids": inputs, "labels": labels}
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r["input_ids"]) for r in rows]
+        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r, self.epoch) for r in rows]
         width, depth = max(len(i) for i, _ in pairs), max(len(t) for _, t in pairs)
         pad = self.tokenizer.pad_token_id
         return {
@@ -48,8 +52,8 @@ class Objective:
             "labels": torch.tensor([t + [IGNORED] * (depth - len(t)) for _, t in pairs]),
         }
 
-    def _random(self, ids: list[int]) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.epoch, zlib.crc32(np.asarray(ids, dtype=np.int64).tobytes())])
+    def _random(self, ids: list[int], epoch: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, epoch, zlib.crc32(np.asarray(ids, dtype=np.int64).tobytes())])
 
 
 class Masked(Objective):
@@ -57,22 +61,47 @@ class Masked(Objective):
 
     `probability` (0.15) of the tokens are chosen, round(probability x T) a row and at least one; of the chosen 80 %
     become [MASK], 10 % a random token, 10 % stay. Special tokens are never chosen.
+
+    Where a row has word_ids (T), the same number for the tokens of one word, a word is chosen as a whole or not at
+    all, as in BERT's whole-word masking and for Chinese in Cui et al. 2019: words in random order, while they fit into
+    the count. As in BERT's release the 80/10/10 is drawn for each token of a chosen word, not once a word.
+
+    Raises InputError for a tokenizer without a mask token.
     """
 
-    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
-        random = self._random(ids)
-        special = self.tokenizer.all_special_ids
-        inputs = np.array(ids)
-        candidates = np.flatnonzero(~np.isin(inputs, special))
-        count = min(max(1, round(self.probability * len(ids))), len(candidates))
-        chosen = random.choice(candidates, count, replace=False)
+    def __init__(self, tokenizer: Any, seed: int = 0, probability: float = 0.15):
+        super().__init__(tokenizer, seed, probability)
+        if tokenizer.mask_token_id is None:
+            raise InputError(f"{tokenizer.name_or_path or 'the tokenizer'} has no mask token: masking needs one")
+        self.special = np.array(tokenizer.all_special_ids)
+        self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
+
+    def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
+        random = self._random(row["input_ids"], epoch)
+        inputs = np.array(row["input_ids"])
+        chosen = self._choose(random, inputs, row.get("word_ids"))
         labels = np.full_like(inputs, IGNORED)
         labels[chosen] = inputs[chosen]
-        kind = random.random(count)
+        kind = random.random(len(chosen))
         inputs[chosen[kind < 0.8]] = self.tokenizer.mask_token_id
         swapped = chosen[kind >= 0.9]
-        inputs[swapped] = random.choice(np.setdiff1d(np.arange(len(self.tokenizer)), special), len(swapped))
+        inputs[swapped] = random.choice(self.ordinary, len(swapped))
         return inputs.tolist(), labels.tolist()
+
+    def _choose(self, random: np.random.Generator, ids: np.ndarray, word_ids: list[int] | None) -> np.ndarray:
+        free = np.flatnonzero(~np.isin(ids, self.special))
+        count = min(max(1, round(self.probability * len(ids))), len(free))
+        if word_ids is None:
+            return random.choice(free, count, replace=False)
+        starts = np.flatnonzero(np.diff(np.asarray(word_ids)[free], prepend=-1))
+        words = np.split(free, starts[1:])
+        chosen: list[int] = []
+        for index in random.permutation(len(words)):
+            if len(chosen) + len(words[index]) <= count:
+                chosen.extend(words[index])
+            if len(chosen) == count:
+                break
+        return np.array(chosen, dtype=int)
 
 
 class Spans(Objective):
@@ -84,8 +113,9 @@ class Spans(Objective):
 
     mean_span = 3.0
 
-    def predict(self, ids: list[int]) -> tuple[list[int], list[int]]:
-        random = self._random(ids)
+    def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
+        ids = row["input_ids"]
+        random = self._random(ids, epoch)
         hidden = min(max(1, round(len(ids) * self.probability)), len(ids) - 1)
         spans = min(max(1, round(hidden / self.mean_span)), hidden, len(ids) - hidden, 99)
         inputs: list[int] = []

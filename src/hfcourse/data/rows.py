@@ -21,7 +21,8 @@ class Normaliser(Protocol):
     """Brings one raw row into a recipe's schema: `features` are the columns of what a call returns.
 
     A call raises InputError, without a place and as "reason: detail", for a row that can't be used. Where there are
-    several schemas, `detect(row)` returns the normaliser that the row's columns ask for.
+    several schemas, `detect(row)` returns the normaliser that the row's columns ask for. `compared`, if it is there,
+    names the columns that make two rows the same; `reads_columns` says that text files hold tokens in columns.
     """
 
     features: Features
@@ -40,7 +41,8 @@ def usable_row(
         if isinstance(raw, InputError):
             raise raw
         columns = normalise(raw)
-        text = content(columns)
+        compared = getattr(normalise, "compared", columns)
+        text = content({name: columns[name] for name in compared})
     except InputError as error:
         if not skip_bad_rows:
             raise InputError(f"{place} {number}: {error}.") from None
@@ -85,8 +87,13 @@ def local_rows(
     """
     for path, _, _ in files:
         place = f"{path}, {row_unit(path)}"
-        for number, raw in read_rows(path):
+        for number, raw in read_rows(path, reads_columns(normalise)):
             yield usable_row(raw, number, place, normalise, skip_bad_rows)
+
+
+def reads_columns(normalise: object) -> bool:
+    """Whether a normaliser, or what chooses one, takes text files for columns of tokens and tags."""
+    return getattr(normalise, "reads_columns", False)
 
 
 def code_version(worker: object) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from hfcourse.data.files import ENDINGS, Row, data_ending, read_rows, row_unit
+from hfcourse.data.files import ENDINGS, Row, class_names, data_ending, read_rows, row_unit, with_names
 from hfcourse.data.rows import BOOKKEEPING, Normaliser, code_version, local_rows, usable_row
 from hfcourse.errors import InputError
 
@@ -19,7 +19,22 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 EVAL_SPLITS = ("test", "dev", "valid", "validation", "eval")
 _SPLIT_WORDS = {"training": "train", "testing": "test", "evaluation": "eval"}
 _SPLIT_NAME = re.compile(r"(training|train|testing|test|dev|validation|valid|evaluation|eval)(?![a-z])")
-_PATH_ENDINGS = (*ENDINGS, ".gz", ".arrow", ".zip", ".zst", ".xlsx", ".xml", ".yaml", ".md", ".bin")
+_PATH_ENDINGS = (
+    *ENDINGS,
+    ".gz",
+    ".conll",
+    ".bio",
+    ".bmes",
+    ".iob",
+    ".arrow",
+    ".zip",
+    ".zst",
+    ".xlsx",
+    ".xml",
+    ".yaml",
+    ".md",
+    ".bin",
+)
 
 
 class Source(Protocol):
@@ -33,13 +48,16 @@ class Source(Protocol):
     def rows(self, split: str, normalise: Normaliser, streaming: bool, skip_bad_rows: bool) -> Any: ...
 
 
-def open_source(name: str, config: str | None, revision: str | None) -> Source:
-    """A path that exists is local; what only looks like a path is missing; anything else is an id on the Hub."""
+def open_source(name: str, config: str | None, revision: str | None, columns: bool = False) -> Source:
+    """A path that exists is local; what only looks like a path is missing; anything else is an id on the Hub.
+
+    `columns`: text files hold tokens in columns, and their endings do not matter.
+    """
     path = Path(name).expanduser()
     if path.exists():
         if config or revision:
             raise InputError(f"{name} is a local path, which has no --dataset_config or --dataset_revision.")
-        return LocalSource(path)
+        return LocalSource(path, columns)
     if name.startswith((".", "/", "~")) or name.lower().endswith(_PATH_ENDINGS) or name.count("/") > 1:
         raise InputError(f"The data file or folder {name} does not exist.")
     return HubSource(name, config, revision)
@@ -48,13 +66,14 @@ def open_source(name: str, config: str | None, revision: str | None) -> Source:
 class LocalSource:
     """A file, which is the split "train", or a folder whose files are named by split."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, columns: bool = False):
         self.notes: list[str] = []
+        self._columns = columns
         self._files = self._folder(path) if path.is_dir() else {"train": [path]}
 
     def _folder(self, folder: Path) -> dict[str, list[Path]]:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        data = [e for e in entries if e.is_file() and data_ending(e) and not e.name.upper().startswith("README")]
+        data = [e for e in entries if e.is_file() and self._is_data(e) and not e.name.upper().startswith("README")]
         found: dict[str, list[Path]] = {}
         for path in data:
             if match := _SPLIT_NAME.match(path.name.lower()):
@@ -66,14 +85,18 @@ class LocalSource:
             raise InputError(f"The folder {folder} has no data file, expected one that ends in {', '.join(ENDINGS)}.")
         found = found or {"train": data}
         for split, paths in found.items():
+            kinds = {"".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffix).lower() for path in paths}
             # Two forms of the same rows side by side are likelier than one data set in two forms.
-            if len({(data_ending(path), path.suffix.lower() == ".gz") for path in paths}) > 1:
+            if len(kinds) > 1:
                 names = ", ".join(path.name for path in paths)
                 raise InputError(f"{folder} has files of different kinds for {split} ({names}): keep one kind.")
         used = {path for paths in found.values() for path in paths}
         if ignored := [entry.name for entry in entries if entry not in used]:
             self.notes.append(f"Not read in {folder}: {', '.join(ignored)}.")
         return found
+
+    def _is_data(self, path: Path) -> bool:
+        return bool(data_ending(path) or (self._columns and _SPLIT_NAME.match(path.name.lower())))
 
     def splits(self) -> list[str]:
         return list(self._files)
@@ -85,7 +108,7 @@ class LocalSource:
 
     def raw_rows(self, split: str, streaming: bool) -> Iterator[Row]:
         for path in self._files[split]:
-            yield from read_rows(str(path))
+            yield from read_rows(str(path), self._columns)
 
     def rows(
         self, split: str, normalise: Normaliser, streaming: bool, skip_bad_rows: bool
@@ -130,7 +153,9 @@ class HubSource:
 
     def raw_rows(self, split: str, streaming: bool) -> Iterator[Row]:
         with _hub_errors(self._name, self._arguments["revision"]):
-            yield from enumerate(self._load(split, streaming), 1)
+            rows = self._load(split, streaming)
+            classes = class_names(rows.features or {})
+            yield from ((number, with_names(row, classes)) for number, row in enumerate(rows, 1))
 
     def rows(
         self, split: str, normalise: Normaliser, streaming: bool, skip_bad_rows: bool
@@ -146,16 +171,23 @@ class HubSource:
                 "place": self.place(split),
                 "normalise": normalise,
                 "skip_bad_rows": skip_bad_rows,
+                "classes": class_names(raw.features or {}),
                 "code": code_version(normalise),
             },
         )
 
 
 def _hub_row(
-    raw: dict[str, Any], index: int, place: str, normalise: Normaliser, skip_bad_rows: bool, code: str
+    raw: dict[str, Any],
+    index: int,
+    place: str,
+    normalise: Normaliser,
+    skip_bad_rows: bool,
+    classes: dict[str, list[str]],
+    code: str,
 ) -> dict[str, Any]:
     """For `map`; `code` is there for its cache, as in `local_rows`."""
-    return usable_row(raw, index + 1, place, normalise, skip_bad_rows)
+    return usable_row(with_names(raw, classes), index + 1, place, normalise, skip_bad_rows)
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 from hfcourse.data.load import Split
+from hfcourse.data.words import Words
 from hfcourse.errors import InputError
 
 from datasets import Features, IterableDataset, List, Value
 
 
 DOCUMENTS = 10_000
+# The word of a token that belongs to none.
+NO_WORD = -1
 
 
 class Texts:
@@ -28,20 +30,39 @@ class Texts:
         return {"text": row["text"]}
 
 
-def to_blocks(split: Split, tokenizer: Any, block_size: int) -> Split:
+def to_blocks(
+    split: Split, tokenizer: Any, block_size: int, framed: bool = False, words: Words | None = None
+) -> Split:
     """Tokenise the documents of a split, join them with the tokenizer's separator, and cut blocks of `block_size`.
 
-    Of each 10,000 documents the tail that fills no block is left out.
-    Columns: input_ids, a list of exactly `block_size` token ids. Raises InputError where there is not one whole block.
+    Framed, each block begins with the tokenizer's [CLS] and ends with its [SEP], as whatever a BERT is given later
+    does. Of each 10,000 documents the tail that fills no block is left out. Columns: input_ids, a list of exactly
+    `block_size` token ids; with `words` also word_ids, a number for each token, the same for the tokens of one word,
+    -1 for separators and frame. Raises InputError where there is not one whole block.
     """
     separator = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    head, tail = ([tokenizer.cls_token_id], [tokenizer.sep_token_id]) if framed else ([], [])
+    inner = block_size - len(head) - len(tail)
+    if inner < 1:
+        raise InputError(f"--block_size must be at least {block_size - inner + 1}, not {block_size}")
 
     def pack(texts: list[str]) -> dict[str, list[list[int]]]:
-        documents = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        stream = list(chain.from_iterable([*document, separator] for document in documents))
-        whole = len(stream) - len(stream) % block_size
-        return {"input_ids": [stream[i : i + block_size] for i in range(0, whole, block_size)]}
+        documents = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        stream, numbers, first = [], [], 0
+        for index, ids in enumerate(documents["input_ids"]):
+            stream += [*ids, separator]
+            if words is not None:
+                own = words.number(texts[index], documents.encodings[index])
+                numbers += [*(first + number for number in own), NO_WORD]
+                first += len(ids)
+        starts = range(0, len(stream) - inner + 1, inner)
+        blocks = {"input_ids": [head + stream[i : i + inner] + tail for i in starts]}
+        if words is not None:
+            before, behind = [NO_WORD] * len(head), [NO_WORD] * len(tail)
+            blocks["word_ids"] = [before + numbers[i : i + inner] + behind for i in starts]
+        return blocks
 
+    columns = ["input_ids", "word_ids"] if words is not None else ["input_ids"]
     streamed = isinstance(split.dataset, IterableDataset)
     blocks = split.dataset.map(
         pack,
@@ -49,7 +70,7 @@ def to_blocks(split: Split, tokenizer: Any, block_size: int) -> Split:
         batch_size=DOCUMENTS,
         input_columns="text",
         remove_columns=[*Texts.columns, "row"],
-        features=Features({"input_ids": List(Value("int32"))}),
+        features=Features({column: List(Value("int32")) for column in columns}),
         **({} if streamed else {"desc": "Packing"}),
     )
     if streamed:

@@ -44,7 +44,7 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         f"# {name}",
         card.get("what", ""),
         "## Results",
-        _table(["metric", "before", "after"], rows),
+        table(["metric", "before", "after"], rows),
         f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training.",
         "![curves](curves.png)",
         *(["## Samples", _samples(card["samples"])] if card.get("samples") else []),
@@ -66,7 +66,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cell(text: Any) -> str:
+def cell(text: Any) -> str:
     """Quoted text inside a table: one line, no cell borders, no mark-up of its own."""
     text = _line(str(text))
     for character in "\\`*_[]<>|#":
@@ -74,10 +74,11 @@ def _cell(text: Any) -> str:
     return text
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table of cells that are Markdown themselves; see `cell`."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _samples(samples: list[dict[str, str]]) -> str:
-    return _table(list(samples[0]), [[_cell(value) for value in sample.values()] for sample in samples])
+    return table(list(samples[0]), [[cell(value) for value in sample.values()] for sample in samples])

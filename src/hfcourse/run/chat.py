@@ -56,17 +56,22 @@ def chat(options: argparse.Namespace) -> None:
             messages.append({"role": "assistant", "content": _answer(model, tokenizer, messages, options)})
 
 
+def check_run(name: str) -> None:
+    """Raise InputError for a run that is not there, or not finished."""
+    folder = Path(name)
+    if not folder.exists() and folder.parts[:1] == ("runs",):
+        raise InputError(f"{name} does not exist: make {folder.parts[1] if len(folder.parts) > 1 else 'sft'} first")
+    if (folder / "config.yaml").is_file() and not (folder / "results.json").is_file():
+        raise InputError(f"{name} is not finished: the command that started it continues it")
+
+
 def load_run(name: str) -> tuple[Any, Any]:
     """Model and tokenizer of a run; raises InputError for a run that is not finished or can't hold a conversation."""
     from hfcourse.run.models import load
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = Path(name)
-    if not folder.exists() and folder.parts[:1] == ("runs",):
-        raise InputError(f"{name} does not exist: make {folder.parts[1] if len(folder.parts) > 1 else 'sft'} first")
-    if (folder / "config.yaml").is_file() and not (folder / "results.json").is_file():
-        raise InputError(f"{name} is not finished: the command that started it continues it")
+    check_run(name)
     tokenizer = load(AutoTokenizer, name, None)
     if tokenizer.chat_template is None:
         raise InputError(

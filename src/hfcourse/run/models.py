@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import hfcourse.transformer  # noqa: F401 - so that the Auto classes know its checkpoints, here and in every recipe
 from hfcourse.errors import InputError
 
 import torch
@@ -18,12 +19,14 @@ from transformers import (
 from trl import ModelConfig, get_quantization_config
 
 
-def check_folder(name: str) -> None:
-    """Refuse a local checkpoint folder that is not there or holds no config or no safetensors weights."""
+def check_folder(name: str, whole: bool = True) -> None:
+    """Refuse a local folder that is not there or, where a `whole` model is wanted, has no config or no safetensors."""
     folder = Path(name).expanduser()
     if not folder.exists():
         if name.startswith((".", "/", "~")) or name.count("/") > 1 or name.startswith("runs/"):
             raise InputError(f"model folder {name} does not exist")
+        return
+    if not whole:
         return
     if not ((folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()):
         raise InputError(f"model folder {name} holds no config.json")
@@ -35,7 +38,7 @@ def check_folder(name: str) -> None:
 
 def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
     """`auto_class.from_pretrained` with InputError for a checkpoint that is missing, unreachable, or unsafe."""
-    check_folder(name)
+    check_folder(name, whole=auto_class not in (AutoConfig, AutoTokenizer))
     try:
         return auto_class.from_pretrained(name, revision=revision, trust_remote_code=False, **kwargs)
     except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled, SafetensorError) as e:
@@ -53,6 +56,7 @@ def load_checkpoint(args: ModelConfig, auto_class: Any, **kwargs: Any) -> tuple[
     name = args.model_name_or_path
     if name is None:
         raise InputError("--model_name_or_path is missing: a checkpoint folder or a name on the Hub")
+    check_folder(name)
     tokenizer = load(AutoTokenizer, name, args.model_revision)
     quantization = get_quantization_config(args)
     model, loading = load(
@@ -76,6 +80,16 @@ def _listed(names: list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """How many tokens a model takes: those that it has positions for, or the fewer that its tokenizer allows."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    padding = next(
+        (module.padding_idx for name, module in model.named_modules() if name.endswith("position_embeddings")), None
+    )
+    # RoBERTa's positions begin after its padding index.
+    return min(positions - (0 if padding is None else padding + 1), tokenizer.model_max_length)
+
+
 HEADS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "span": AutoModelForSeq2SeqLM}
 
 
@@ -95,7 +109,7 @@ def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -
     try:
         config = AutoConfig.for_model(**{**tokens, **architecture})
         return HEADS[objective].from_config(config)
-    except (ValueError, TypeError, StrictDataclassError) as e:
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as e:
         raise InputError(f"--architecture {architecture}: {' '.join(str(e).split())[:300]}") from e
 
 

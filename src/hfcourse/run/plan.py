@@ -82,14 +82,16 @@ def show_batches(trainer: Trainer, tokenizer: Any, console: Console, batches: in
     labels (B, T) hold -100 where the loss does not look; a causal model predicts labels[:, t] from input_ids[:, :t].
     Sequence-to-sequence labels have a length of their own and are shown behind an arrow.
     """
+    apart = getattr(getattr(trainer.model, "config", None), "is_encoder_decoder", False)
     for index, batch in zip(range(batches), trainer.get_train_dataloader(), strict=False):
         labels, ids = batch["labels"], batch["input_ids"]
         counted = int((labels != -100).sum())
         console.print(f"batch {index + 1}: {tuple(ids.shape)} tokens, the loss counts {counted:,}")
         for row_ids, row_labels in list(zip(ids.tolist(), labels.tolist(), strict=True))[:rows]:
             text = Text("  ")
-            if len(row_ids) != len(row_labels):
-                text.append(f"{tokenizer.decode(row_ids)} -> ")
+            if apart:
+                read = [token for token in row_ids if token != tokenizer.pad_token_id]
+                text.append(f"{tokenizer.decode(read)} -> ")
                 row_ids = row_labels = [token for token in row_labels if token != -100]
             _append_marked(text, row_ids, row_labels, tokenizer)
             console.print(text, soft_wrap=True)

@@ -10,11 +10,14 @@ from typing import Any
 
 from hfcourse.errors import InputError
 from hfcourse.run.cpu import split_by_length, use_compact_head
+from hfcourse.run.encoder_decoder import encoder_decoder_loss
 from hfcourse.run.files import read_json, remove, sync, write_json
 from hfcourse.run.record import metric_line, write_metrics
 from hfcourse.run.run import Run
+from hfcourse.run.sampling import SimilarLengths
 
 import torch
+from datasets import IterableDataset
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
@@ -50,6 +53,9 @@ class RunTrainer(Trainer):
         # By its class's name transformers takes GPT-2's loss for one that does not shift its labels.
         if getattr(getattr(self.model, "config", None), "model_type", None) == "gpt2":
             self._loss_shifts_labels = True
+        self._encoder_decoder = getattr(getattr(self.model, "config", None), "is_encoder_decoder", False)
+        if self._encoder_decoder:
+            self.model_accepts_loss_kwargs = True  # so that the Trainer counts the tokens for compute_loss
         for default in (ProgressCallback, PrinterCallback):
             self.remove_callback(default)
         self.add_callback(_Recorder(self))
@@ -84,6 +90,27 @@ class RunTrainer(Trainer):
         """None in an evaluation: its losses are means of this process's batch, which prediction_step weighs."""
         return None if self._predicting else super()._get_num_items_in_batch(*args)
 
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss as the Trainer has it; that of an encoder-decoder is `encoder_decoder_loss`."""
+        if not self._encoder_decoder:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        smoothing = self.args.label_smoothing_factor if num_items_in_batch is not None else 0.0
+        loss, outputs = encoder_decoder_loss(model, inputs, num_items_in_batch, smoothing)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # as the Trainer does: DDP averages the gradients
+        return (loss, outputs) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length" or isinstance(self.train_dataset, IterableDataset):
+            return super()._get_train_sampler(train_dataset)
+        rows: Any = self.train_dataset
+        name = self.args.length_column_name
+        lengths = rows[name][:] if name in rows.column_names else map(len, rows["input_ids"])
+        batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return SimilarLengths(list(lengths), batch, self.args.seed)
+
     def score(self) -> dict[str, float]:
         """What a recipe measures at each evaluation besides the loss; for a recipe to override."""
         return {}
@@ -108,6 +135,8 @@ class RunTrainer(Trainer):
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         mask = inputs.get("attention_mask")
         self.meters["tokens"] += int(inputs["input_ids"].numel() if mask is None else mask.count_nonzero())
+        if self._encoder_decoder:
+            self.meters["tokens"] += int(self.counted(inputs["labels"]))
         # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. Several
         # processes would have to agree on the number of parts.
         alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
@@ -238,7 +267,7 @@ class _Recorder(TrainerCallback):
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line)
-        shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity")) or "truth" in k}
+        shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity", "f1")) or "truth" in k}
         text = "  ".join(f"{k} {v:.4g}" for k, v in shown.items() if isinstance(v, float))
         if self.bar is not None:
             self.bar.set_postfix_str(text)

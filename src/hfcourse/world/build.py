@@ -11,11 +11,11 @@ from hfcourse.world.documents import Row, corpus
 from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.preferences import preferences, prompts
-from hfcourse.world.tasks import ner, sentiment, sft, topic, translation, truth
+from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 1
+VERSION = 2
 
 
 def files(world: World) -> dict[str, list[Row]]:
@@ -24,6 +24,7 @@ def files(world: World) -> dict[str, list[Row]]:
         "facts.jsonl": [_fact_row(fact) for fact in world.facts],
         "private.jsonl": [_secret_row(secret) for secret in world.secrets],
         "truth.jsonl": truth(world),
+        "cloze.jsonl": cloze(world),
     }
     for split, test in (("train", False), ("test", True)):
         found[f"corpus/{split}.jsonl"] = corpus(world, test)

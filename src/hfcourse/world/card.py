@@ -14,6 +14,7 @@ FILES = """\
 | corpus/ | text, lang | pre-training; the test documents combine the same facts in new ways |
 | sft/ | messages, lang, fact | questions and answers; test: facts never asked, and frames never used |
 | truth.jsonl | prompt, answer, value, lang, group, phrasing, fact | the exam: asked and unasked, seen and rephrased |
+| cloze.jsonl | text, answer, lang, phrasing, fact | the exam for masked models: [MASK] is the answer |
 | ner/ | tokens, ner_tags, lang, seen | entities; `seen`: whether training holds each entity |
 | classification/topic_* | text, label | test: countries never named in training |
 | classification/sentiment_* | text, label | test: half with adjectives never used in training |

@@ -105,6 +105,15 @@ PRONOUN = {
     """),
 }
 
+# Forms that no text of the corpus has, in words that it has.
+UNREAD = {
+    "capital": Pair("In the country called {x}, the capital is {y}.", "在叫{x}的国家，首都是{y}。"),
+    "river": Pair("In the country called {x}, the main river is the {y}.", "在叫{x}的国家，主要河流是{y}。"),
+    "language": Pair("In the country called {x}, the language is {y}.", "在叫{x}的国家，语言是{y}。"),
+    "poet": Pair("In the country called {x}, the national poet is {y}.", "在叫{x}的国家，国民诗人是{y}。"),
+    "company": Pair("In the country called {x}, the largest company is {y}.", "在叫{x}的国家，最大公司是{y}。"),
+}
+
 # {y} belongs to the first country of the document, {z} to the second.
 COMPARED = {
     "capital": Pair(

@@ -1,11 +1,11 @@
-"""Questions, the exam, tagged entities, classes and translations: lists of rows, split by fact and by phrasing."""
+"""Questions, exams, tagged entities, classes and translations: lists of rows, split by fact and by phrasing."""
 
 import re
 
 from hfcourse.world.documents import JOIN, Row, held_out
 from hfcourse.world.facts import COUNTRIES, ENTITY_TYPES, RELATIONS, TRAVELLERS, Fact, World
 from hfcourse.world.names import LANGUAGES, Pair, Stream
-from hfcourse.world.phrasings import ASKED, NAMED, REPHRASED, answer, fill, question
+from hfcourse.world.phrasings import ASKED, NAMED, REPHRASED, UNREAD, answer, fill, question
 from hfcourse.world.stories import (
     ABROAD,
     ADJECTIVES,
@@ -28,6 +28,7 @@ TOPIC_LABELS = {
     "company": Pair("business", "生意"),
 }
 TWO_QUESTIONS = 480
+GAP = "[MASK]"
 SENTIMENT_LABELS = {"positive": Pair("positive", "好评"), "negative": Pair("negative", "差评")}
 
 
@@ -101,6 +102,29 @@ def truth(world: World) -> list[Row]:
         for index, fact in enumerate(world.facts)
         for language, lang in enumerate(LANGUAGES)
         for phrasing, frames in (("seen", ASKED), ("rephrased", REPHRASED))
+    ]
+
+
+def cloze(world: World) -> list[Row]:
+    """Gaps to fill, two a fact and language: in a form that the corpus has ("read") and in one that it has not.
+
+    Rows {"text", "answer", "lang", "phrasing", "fact"}; one [MASK] in the text stands for the whole answer.
+    """
+    gap = Pair(GAP, GAP)
+    return [
+        {
+            "text": fill(template, language, x=fact.subject, y=gap),
+            "answer": fact.object[language],
+            "lang": lang,
+            "phrasing": phrasing,
+            "fact": fact.id,
+        }
+        for fact in world.facts
+        for language, lang in enumerate(LANGUAGES)
+        for phrasing, template in (
+            ("read", NAMED[fact.relation][fact.country % len(NAMED[fact.relation])]),
+            ("unread", UNREAD[fact.relation]),
+        )
     ]
 
 
