@@ -96,5 +96,5 @@ def test_a_tokenizer_without_word_ids_and_a_stride_without_room():
 
     with pytest.raises(InputError, match="Slow does not say which word a token belongs to: it has no fast version"):
         Windows(Slow(), LABELS, 8, 2)
-    with pytest.raises(InputError, match="--stride is 6: it must be smaller than the 8 tokens of a window"):
+    with pytest.raises(InputError, match="--max_length 8 is too short for windows that overlap by 6 tokens"):
         Windows(TOKENIZER, LABELS, 8, 6)

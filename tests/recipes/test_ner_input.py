@@ -51,7 +51,7 @@ CASES = {
         columns(GOOD + "to O\nCy I-PER\n", "--strict", "true"),
         "a.conll, line 11: I- after O: I-PER stands",
     ),
-    "unseen in training": (two_files, "test.conll, line 3: label unseen in training: LOC."),
+    "unseen in training": (two_files, "test.conll, line 3: label unseen in training: LOC (--skip_bad_rows true"),
     "an empty sentence": (rows(ROW, {"tokens": [], "ner_tags": []}), "a.jsonl, line 2: an empty sentence"),
     "too few tags": (rows(ROW | {"ner_tags": ["O"]}), "a.jsonl, line 1: columns that disagree: 2 tokens and 1 tags"),
     "numbers": (rows(ROW | {"ner_tags": [1, 0]}), "a.jsonl, line 1: tags without names: found 1, give --tag_names"),
@@ -66,6 +66,7 @@ CASES = {
         "--columns takes two names, of the words and of the tags",
     ),
     "no word ids": (without_word_ids, "CanineTokenizer does not say which word a token belongs to: it has no fast"),
+    "too short": (lambda folder: ["--max_length", "2"], "--max_length 2 is too short for windows that overlap by 0"),
     "too long": (
         lambda folder: ["--max_length", "600"],
         "--max_length 600 is more than the 512 tokens that this model",

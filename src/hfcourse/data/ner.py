@@ -105,7 +105,8 @@ def _split_to_bio(
             tags, odd = to_bio(row["ner_tags"], scheme, strict)
             new = next((i for i, tag in enumerate(tags) if known is not None and tag[2:] not in {"", *known}), None)
             if new is not None:
-                raise TagError(f"label unseen in training: {tags[new][2:]}", new)
+                unseen = f"label unseen in training: {tags[new][2:]} (--skip_bad_rows true leaves such rows out)"
+                raise TagError(unseen, new)
         except TagError as error:
             if not skip_bad_rows:
                 raise InputError(f"{_place(split, row, error.index)}: {error}.") from None

@@ -80,9 +80,8 @@ def to_bio(tags: Sequence[str], scheme: str, strict: bool = False) -> tuple[list
             raise TagError(f"mixed schemes: {tag} is no tag of {scheme}, which the training rows follow", index)
         if tag[0] != (wanted := _expected(scheme, place)):
             if strict:
-                reason = (
-                    "I- after O" if scheme == "BIO" and tags[index - 1 : index] in ([], [OUTSIDE]) else "mixed schemes"
-                )
+                outside = index == 0 or tags[index - 1] == OUTSIDE
+                reason = "I- after O" if scheme == "BIO" and outside else "mixed schemes"
                 raise TagError(f"{reason}: {tag} stands where {scheme} asks for {wanted}{tag[1:]}", index)
             loose.append(index)
         bio.append(f"{'B' if place.begins else 'I'}{tag[1:]}")

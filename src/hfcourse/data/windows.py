@@ -45,7 +45,7 @@ class Windows:
         if tokenizer.pad_token_id is None:
             raise InputError(f"{type(tokenizer).__name__} has no padding token, which batches of sentences need")
         if not 0 <= stride < max_length - tokenizer.num_special_tokens_to_add():
-            raise InputError(f"--stride is {stride}: it must be smaller than the {max_length} tokens of a window")
+            raise InputError(f"--max_length {max_length} is too short for windows that overlap by {stride} tokens")
         self.tokenizer, self.max_length, self.stride = tokenizer, max_length, stride
         self.label_all_tokens = label_all_tokens
         self.ids = {label: i for i, label in enumerate(labels)}
@@ -130,9 +130,8 @@ def _owners(words: Sequence[int], bounds: list[tuple[int, int]]) -> dict[int, in
 def to_windows(split: Split, windows: Windows, notes: list[str], shortest_first: bool = False) -> Split:
     """The split as windows with its counts of tokens; notes what became of long sentences.
 
-    Evaluated shortest first, batches have next to no padding.
-
-    Columns: input_ids, labels, length, `sentence` (its number in `split`), `words` (see `Windows`).
+    Columns: input_ids, labels, length, `sentence` (its number in `split`), `words` (see `Windows`). Evaluated with
+    `shortest_first`, batches have next to no padding.
     """
     dataset = split.dataset.map(
         windows,
