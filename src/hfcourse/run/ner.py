@@ -5,7 +5,7 @@ from typing import Any
 
 from hfcourse.errors import InputError
 from hfcourse.metrics.spans import Span, group_f1, span_scores, spans
-from hfcourse.run.models import load, load_checkpoint
+from hfcourse.run.models import load, load_checkpoint, longest_input
 from hfcourse.run.trainer import RunTrainer
 
 import numpy as np
@@ -20,8 +20,8 @@ from trl import ModelConfig
 
 
 IGNORED = -100
-# Tokens of a window where the model names no limit.
-DEFAULT = 512
+# Tokens of a window where neither model nor tokenizer names a limit that one would ever reach.
+DEFAULT, UNLIMITED = 512, 10**6
 
 
 def load_tagger(args: ModelConfig, labels: list[str]) -> tuple[Any, Any, list[str], str]:
@@ -66,11 +66,8 @@ def window_size(model: Any, tokenizer: Any, max_length: int | None = None) -> tu
     The tokenizer remembers the size, for the pipeline that reads it with the model. Raises InputError for a size that
     is more than the model takes.
     """
-    embeddings = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
-    padding = next((getattr(m, "padding_idx", None) for m in embeddings), None)
-    # RoBERTa's positions begin after its padding index.
-    positions = getattr(model.config, "max_position_embeddings", DEFAULT) - (0 if padding is None else padding + 1)
-    most = min(tokenizer.model_max_length, positions)
+    most = longest_input(model, tokenizer)
+    most = most if most < UNLIMITED else DEFAULT
     if max_length is not None and max_length > most:
         raise InputError(f"--max_length {max_length} is more than the {most} tokens that this model takes")
     tokenizer.model_max_length = max_length or most
