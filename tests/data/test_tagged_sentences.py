@@ -96,6 +96,8 @@ ROWS = {
     "an empty sentence": ({"tokens": [], "ner_tags": []}, "an empty sentence: it has no tokens"),
     "an empty token": (ROW | {"tokens": ["Ann", "", "ran"]}, "a token that is no text: ''"),
     "numbers": (IDS, "tags without names: found 1, give --tag_names the names"),
+    "null": (ROW | {"ner_tags": ["B-PER", None, "O"]}, "a tag that is neither a name nor a number: None"),
+    "a fraction": (ROW | {"ner_tags": ["B-PER", 2.0, "O"]}, "a tag that is neither a name nor a number: 2.0"),
     "no tag": (ROW | {"ner_tags": ["B-PER", "I-PER", "Q"]}, "token 3 (ran): a tag outside every scheme: 'Q'"),
     "mixed": (ROW | {"ner_tags": ["B-PER", "E-PER", "O"]}, "token 2 (Lee): mixed schemes: E-PER is no tag of BIO"),
 }
@@ -121,6 +123,8 @@ COLUMNS = {
         "a.conll, line 7: mixed schemes: I-PER stands where BIOES asks for E-PER",
     ),
     "no entity": ("a O\n\nb O\n", "a.conll: there is no entity to learn: every tag is O."),
+    "no scheme at all": ("to O\n\nat O\nEU B_ORG\n", "a.conll, line 4: a tag outside every scheme: 'B_ORG', expected"),
+    "the tag first": ("O\tto\nB-ORG\tEU\n", "a.conll, line 1: a tag outside every scheme: 'to', expected O, or"),
 }
 
 
