@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--learning_rate", type=float, default=5e-4)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--plain", metavar="FOLDER", help=argparse.SUPPRESS)  # the plain side, a process of its own
     options = parser.parse_args()
@@ -72,12 +73,12 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         (folder / "data" / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     found: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
-    for round_ in range(options.rounds):
+    for seed in range(options.first_seed, options.first_seed + options.rounds):
         for side, command in (("ours", ours), ("plain", stock)):
-            out = folder / f"{side}-{round_}"
+            out = folder / f"{side}-{seed}"
             started = time.perf_counter()
             done = subprocess.run(
-                command(options, folder / "data", out, round_),
+                command(options, folder / "data", out, seed),
                 capture_output=True,
                 text=True,
                 env=os.environ | {"CI": "1"},

@@ -64,7 +64,7 @@ def find_entities(model: Any, tokenizer: Any) -> Callable[[str], list[dict[str, 
             return []
         # The pipeline counts characters of the words joined by spaces.
         places = [place for start, end in spans for place in range(start, end + 1)]
-        (found,) = pipe([text[start:end] for start, end in spans], is_split_into_words=True)
+        rows: Any = pipe([text[start:end] for start, end in spans], is_split_into_words=True)
         return [
             {
                 "text": text[places[e["start"]] : places[e["end"]]],
@@ -73,7 +73,7 @@ def find_entities(model: Any, tokenizer: Any) -> Callable[[str], list[dict[str, 
                 "start": places[e["start"]],
                 "end": places[e["end"]],
             }
-            for e in found
+            for e in rows[0]
         ]
 
     return find
