@@ -74,6 +74,7 @@ def test_columns_of_two_schemes_and_the_documents_between_them(tmp_path):
         f"Evaluation: the split dev of {tmp_path}.",
         f"{tmp_path}/train.txt has 2 documents: its -DOCSTART- lines were skipped.",
         "Tags: IOB1, brought to BIO.",
+        "Entities to learn from: 1 ORG, 2 PER.",
         f"1 tags are not what IOB1 asks for and were read as conlleval reads them, first {tmp_path}/dev.txt, line 1; "
         "--strict refuses them.",
     ]
@@ -145,7 +146,7 @@ def test_half_a_file_in_another_scheme_is_refused_and_one_slip_is_not(tmp_path):
     (tmp_path / "slip.bmes").write_text(good * 9 + slip)
     data, _ = load(tmp_path / "slip.bmes")
     assert data.train.dataset["tags"][-1] == ["B-PER", "I-PER"]
-    assert data.notes[-1].startswith("1 tags are not what BIOES asks for") and "line 47;" in data.notes[-1]
+    assert data.notes[-2].startswith("1 tags are not what BIOES asks for") and "line 47;" in data.notes[-2]
 
 
 def test_a_label_that_only_the_evaluation_has(tmp_path):

@@ -87,6 +87,8 @@ def tags_to_bio(data: Data, strict: bool = False, skip_bad_rows: bool = False) -
             data.notes.append(note)
     data.notes.append("Tags: BIO." if scheme == "BIO" else f"Tags: {scheme}, brought to BIO.")
     data.train, types = _split_to_bio(data.train, scheme, None, strict, skip_bad_rows, data.notes)
+    first = Counter(tag[2:] for tags in data.train.dataset["tags"] for tag in tags if tag[0] == "B")
+    data.notes.append(f"Entities to learn from: {', '.join(f'{first[name]:,} {name}' for name in sorted(types))}.")
     if data.test is not None:
         data.test, _ = _split_to_bio(data.test, scheme, types, strict, skip_bad_rows, data.notes)
     return [OUTSIDE, *(f"{letter}-{name}" for name in sorted(types) for letter in "BI")]
