@@ -74,6 +74,7 @@ def test_columns_of_two_schemes_and_the_documents_between_them(tmp_path):
         f"Evaluation: the split dev of {tmp_path}.",
         f"{tmp_path}/train.txt has 2 documents: its -DOCSTART- lines were skipped.",
         "Tags: IOB1, brought to BIO.",
+        "Entities to learn from: 1 ORG, 2 PER.",
         f"1 tags are not what IOB1 asks for and were read as conlleval reads them, first {tmp_path}/dev.txt, line 1; "
         "--strict refuses them.",
     ]
@@ -96,6 +97,8 @@ ROWS = {
     "an empty sentence": ({"tokens": [], "ner_tags": []}, "an empty sentence: it has no tokens"),
     "an empty token": (ROW | {"tokens": ["Ann", "", "ran"]}, "a token that is no text: ''"),
     "numbers": (IDS, "tags without names: found 1, give --tag_names the names"),
+    "null": (ROW | {"ner_tags": ["B-PER", None, "O"]}, "a tag that is neither a name nor a number: None"),
+    "a fraction": (ROW | {"ner_tags": ["B-PER", 2.0, "O"]}, "a tag that is neither a name nor a number: 2.0"),
     "no tag": (ROW | {"ner_tags": ["B-PER", "I-PER", "Q"]}, "token 3 (ran): a tag outside every scheme: 'Q'"),
     "mixed": (ROW | {"ner_tags": ["B-PER", "E-PER", "O"]}, "token 2 (Lee): mixed schemes: E-PER is no tag of BIO"),
 }
@@ -121,6 +124,8 @@ COLUMNS = {
         "a.conll, line 7: mixed schemes: I-PER stands where BIOES asks for E-PER",
     ),
     "no entity": ("a O\n\nb O\n", "a.conll: there is no entity to learn: every tag is O."),
+    "no scheme at all": ("to O\n\nat O\nEU B_ORG\n", "a.conll, line 4: a tag outside every scheme: 'B_ORG', expected"),
+    "the tag first": ("O\tto\nB-ORG\tEU\n", "a.conll, line 1: a tag outside every scheme: 'to', expected O, or"),
 }
 
 
@@ -141,7 +146,7 @@ def test_half_a_file_in_another_scheme_is_refused_and_one_slip_is_not(tmp_path):
     (tmp_path / "slip.bmes").write_text(good * 9 + slip)
     data, _ = load(tmp_path / "slip.bmes")
     assert data.train.dataset["tags"][-1] == ["B-PER", "I-PER"]
-    assert data.notes[-1].startswith("1 tags are not what BIOES asks for") and "line 47;" in data.notes[-1]
+    assert data.notes[-2].startswith("1 tags are not what BIOES asks for") and "line 47;" in data.notes[-2]
 
 
 def test_a_label_that_only_the_evaluation_has(tmp_path):

@@ -70,4 +70,5 @@ def test_errors_are_told_once_and_in_context(tmp_path):
     ]
     assert write_errors(tmp_path, judge, most=2) == errors[:2]
     page = (tmp_path / "errors.md").read_text(encoding="utf-8")
-    assert "| **LOC** | 1 | 2 |" in page and "| *(spurious)* | 2 |  |" in page and "## 2 of 3 errors" in page
+    assert "| **LOC** | 1 | 2 |" in page and "| *(spurious)* | 2 |  |" in page
+    assert "## 2 of 3 errors\n\nOf all: 1 missed, 1 boundary, 1 spurious.\n\n| kind" in page

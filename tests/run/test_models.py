@@ -1,5 +1,6 @@
 """Checkpoints: what is refused, what is built from scratch, and whether packing keeps examples apart."""
 
+from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.models import check_folder, from_scratch, load, load_checkpoint
 
@@ -37,6 +38,13 @@ def test_from_scratch_takes_tokens_from_the_tokenizer(tokenizer, objective, name
     assert objective != "span" or config.decoder_start_token_id == 2
 
 
+def test_a_frame_has_the_ids_of_its_tokenizer():
+    tokenizer = train_tokenizer(["a b"] * 3, 20, "masked")
+    sizes = SIZES | {"model_type": "modernbert"}
+    config = from_scratch("masked", sizes, tokenizer).config
+    assert (config.cls_token_id, config.sep_token_id) == (tokenizer.cls_token_id, tokenizer.sep_token_id) == (2, 3)
+
+
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -55,6 +63,17 @@ def test_an_architecture_that_is_none(tokenizer, architecture):
 def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name):
     with pytest.raises(InputError, match=f"model folder {name} does not exist"):
         check_folder(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [(["the", "eu", "##s"], ["the", "eu", "##s"]), (["the", "The", "EU", "##s"], ["The", "EU", "##s"])],
+)
+def test_a_vocabulary_alone_says_whether_it_is_cased(tmp_path, words, pieces):
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (tmp_path / "vocab.txt").write_text("\n".join([*special, *words]) + "\n")
+    tokenizer = load(AutoTokenizer, str(tmp_path), None)
+    assert tokenizer.is_fast and len(tokenizer) == 5 + len(words) and tokenizer.tokenize("The EUs") == pieces
 
 
 def test_what_a_folder_must_hold(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run import predict
+from hfcourse.run.entities import find_entities
 
 import pytest
 import torch
@@ -60,6 +61,9 @@ def tagger(tmp_path_factory):
         ("  New York", [("New York", "LOC", 2)]),
         ("中国的首都是北京", [("中国", "LOC", 0), ("北京", "LOC", 6)]),
         ("saw", []),
+        # A word is decided by its first part; punctuation around it is none of it.
+        ('"Oslo-Ann", (Ann).', [("Oslo-Ann", "LOC", 1), ("Ann", "PER", 13)]),
+        ("Ann's York", [("Ann", "PER", 0), ("York", "LOC", 6)]),
         # Three windows of twelve tokens: nothing is lost or doubled at their borders.
         (
             "Ann saw New York and Oslo and New York saw Ann and New York .",
@@ -72,7 +76,7 @@ def test_entities_are_cut_from_the_text_by_their_places(tagger, text, entities):
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     model = AutoModelForTokenClassification.from_pretrained(tagger)
-    found = predict.find_entities(model, AutoTokenizer.from_pretrained(tagger))(text)
+    found = find_entities(model, AutoTokenizer.from_pretrained(tagger))(text)
     assert [(e["text"], e["type"], e["start"]) for e in found] == entities
     assert all(text[e["start"] : e["end"]] == e["text"] for e in found)
 

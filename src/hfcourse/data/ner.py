@@ -61,9 +61,11 @@ class TaggedSentences:
     def _name(self, tag: Any) -> str:
         if isinstance(tag, str):
             return tag
+        if type(tag) is not int:
+            raise InputError(f"a tag that is neither a name nor a number: {tag!r}")
         if not self.tag_names:
             raise InputError(f"tags without names: found {tag!r}, give --tag_names the names in the order of the ids")
-        if not isinstance(tag, int) or not 0 <= tag < len(self.tag_names):
+        if not 0 <= tag < len(self.tag_names):
             raise InputError(f"a tag without a name: {tag!r}, and --tag_names has {len(self.tag_names)} names")
         return self.tag_names[tag]
 
@@ -77,10 +79,7 @@ def tags_to_bio(data: Data, strict: bool = False, skip_bad_rows: bool = False) -
     """
     if isinstance(data.train.dataset, IterableDataset):
         raise InputError("--streaming does not go with tagged sentences: their scheme is told from all of them")
-    try:
-        scheme = find_scheme(data.train.dataset["ner_tags"][:])
-    except InputError as error:
-        raise InputError(f"{_source(data.train)}: {error}.") from None
+    scheme = _scheme(data.train)
     for split in filter(None, (data.train, data.test)):
         count = _docstarts(split.dataset["docstarts"][:])
         note = f"{_source(split)} has {count} documents: its -DOCSTART- lines were skipped."
@@ -88,9 +87,24 @@ def tags_to_bio(data: Data, strict: bool = False, skip_bad_rows: bool = False) -
             data.notes.append(note)
     data.notes.append("Tags: BIO." if scheme == "BIO" else f"Tags: {scheme}, brought to BIO.")
     data.train, types = _split_to_bio(data.train, scheme, None, strict, skip_bad_rows, data.notes)
+    first = Counter(tag[2:] for tags in data.train.dataset["tags"] for tag in tags if tag[0] == "B")
+    data.notes.append(f"Entities to learn from: {', '.join(f'{first[name]:,} {name}' for name in sorted(types))}.")
     if data.test is not None:
         data.test, _ = _split_to_bio(data.test, scheme, types, strict, skip_bad_rows, data.notes)
     return [OUTSIDE, *(f"{letter}-{name}" for name in sorted(types) for letter in "BI")]
+
+
+def _scheme(split: Split) -> str:
+    """`find_scheme` of the rows of a split, with the place of what it can't read where it finds no entity."""
+    try:
+        return find_scheme(split.dataset["ner_tags"][:])
+    except InputError as error:
+        for row in split.dataset:
+            try:
+                to_bio(row["ner_tags"], "BIO")
+            except TagError as wrong:
+                raise InputError(f"{_place(split, row, wrong.index)}: {wrong}.") from None
+        raise InputError(f"{_source(split)}: {error}.") from None
 
 
 def _split_to_bio(

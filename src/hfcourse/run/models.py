@@ -15,6 +15,8 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    BertTokenizer,
+    GPT2Tokenizer,
 )
 from trl import ModelConfig, get_quantization_config
 
@@ -39,12 +41,29 @@ def check_folder(name: str, whole: bool = True) -> None:
 def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
     """`auto_class.from_pretrained` with InputError for a checkpoint that is missing, unreachable, or unsafe."""
     check_folder(name, whole=auto_class not in (AutoConfig, AutoTokenizer))
+    if auto_class is AutoTokenizer and (bare := _bare_vocabulary(Path(name).expanduser())):
+        auto_class, cased = bare
+        kwargs = {"do_lower_case": not cased, **kwargs}
     try:
         return auto_class.from_pretrained(name, revision=revision, trust_remote_code=False, **kwargs)
     except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled, SafetensorError) as e:
         kind = "folder" if Path(name).exists() else "Hub model (is there a network, and is the name right?)"
         reason = " ".join(str(e).split())
         raise InputError(f"can't load {name} as a {kind}: {reason[:300]}") from e
+
+
+def _bare_vocabulary(folder: Path) -> tuple[Any, bool] | None:
+    """The tokenizer of a folder that holds nothing but the published files of BERT's or GPT-2's vocabulary.
+
+    Such a folder names neither its class nor its casing, so AutoTokenizer has nothing to go by. A vocabulary is cased
+    where one of its words begins with a capital letter.
+    """
+    if any((folder / name).exists() for name in ("config.json", "tokenizer.json", "tokenizer_config.json")):
+        return None
+    if (folder / "vocab.txt").is_file():
+        words = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+        return BertTokenizer, any(word[:1].isupper() for word in words)
+    return (GPT2Tokenizer, True) if (folder / "merges.txt").is_file() else None
 
 
 def load_checkpoint(args: ModelConfig, auto_class: Any, **kwargs: Any) -> tuple[Any, Any, str]:
@@ -104,6 +123,9 @@ def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
+    # ModernBERT's defaults are ids of its own vocabulary.
+    frame = {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+    tokens |= {name: i for name, i in frame.items() if i is not None}
     if objective == "span":
         tokens["decoder_start_token_id"] = tokenizer.pad_token_id
     try:

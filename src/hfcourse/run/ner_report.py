@@ -55,19 +55,21 @@ def write_errors(folder: Path, judge: Judge, most: int = 20) -> list[dict[str, s
     confused = [[f"**{a}**", *(str(counts[a, b]) for b in [*types, MISSED])] for a in types]
     confused.append([f"*{SPURIOUS}*", *(str(counts[SPURIOUS, b]) for b in types), ""])
     errors = find_errors(judge)
+    kinds = Counter(error["kind"] for error in errors).most_common()
     chosen = [errors[i * len(errors) // most] for i in range(most)] if len(errors) > most else errors
     parts = [
         "# What was found, and what was not",
         "A row is an expected type, a column the type that was found for the very same words.",
         table(["expected", *types, MISSED], confused),
         f"## {len(chosen)} of {len(errors)} errors",
+        "Of all: " + ", ".join(f"{count} {kind}" for kind, count in kinds) + "." if errors else "There are none.",
         table(
             ["kind", "in context", "expected", "found", "in training"], [list(map(cell, e.values())) for e in chosen]
         )
         if chosen
-        else "There are none.",
+        else "",
     ]
-    write_text(folder / ERRORS, "\n\n".join(parts) + "\n")
+    write_text(folder / ERRORS, "\n\n".join(filter(None, parts)) + "\n")
     return chosen
 
 

@@ -75,37 +75,9 @@ def load_predictor(name: str, task: str | None = None) -> Callable[[str], list[s
     )
 
 
-def find_entities(model: Any, tokenizer: Any) -> Callable[[str], list[dict[str, Any]]]:
-    """Finds entities in a text: {"text", "type", "score", "start", "end"}, characters of the text from start to end.
-
-    transformers' pipeline decides by the first token of each word, as training does, and reads a long text in windows.
-    """
-    from hfcourse.run.ner import window_size
-
-    from transformers import pipeline
-
-    _, stride = window_size(model, tokenizer)
-    pipe: Any = pipeline("token-classification", model=model, tokenizer=tokenizer, stride=stride)
-    pieces = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
-
-    def find(text: str) -> list[dict[str, Any]]:
-        # Tokenizers that mark no continuation tell words by spaces, and a text without any would be one word.
-        strategy = "first" if pieces or " " in text else "simple"
-        found = pipe(text, aggregation_strategy=strategy, stride=stride)
-        return [_entity(text, e["start"], e["end"], e["entity_group"], float(e["score"])) for e in found]
-
-    return find
-
-
-def _entity(text: str, start: int, end: int, kind: str, score: float) -> dict[str, Any]:
-    """The entity as it is written in the text; byte-level tokens begin with the space before a word."""
-    surface = text[start:end]
-    start += len(surface) - len(surface.lstrip())
-    surface = surface.strip()
-    return {"text": surface, "type": kind, "score": score, "start": start, "end": start + len(surface)}
-
-
 def tagger(model: Any, tokenizer: Any, task: str | None) -> Callable[[str], list[str]]:
+    from hfcourse.run.entities import find_entities
+
     find = find_entities(model, tokenizer)
     return lambda text: [f"{e['text']}  {e['type']}  {e['score']:.2f}" for e in find(text)] or ["(no entity)"]
 
