@@ -41,10 +41,16 @@ SAMPLES = 10
 class MLMArguments(RunArguments, DataArguments):
     block_size: int = field(default=128, metadata={"help": "Tokens in a packed block, [CLS] and [SEP] among them."})
     probability: float = field(default=0.15, metadata={"help": "Share of the tokens to predict."})
+    packing: bool = field(default=True, metadata={"help": "Pack documents; without, each has rows of its own."})
     whole_word_masking: bool = field(default=False, metadata={"help": "Mask words as a whole, not single tokens."})
+    rarity: float = field(default=0.0, metadata={"help": "Draw whole words met n times by weight n ** -rarity."})
     exam: str | None = field(
         default=None, metadata={"help": "JSONL of texts with a [MASK] and its answer, asked before, during and after."}
     )
+
+    def __post_init__(self):
+        if self.rarity and not self.whole_word_masking:
+            raise InputError("--rarity weighs words: it belongs to --whole_word_masking")
 
 
 def main():
@@ -53,7 +59,7 @@ def main():
         training.remove_unused_columns = False  # the collator reads word_ids
 
         model, tokenizer, loaded = load_checkpoint(model_args, AutoModelForMaskedLM)
-        objective = Masked(tokenizer, training.seed, script.probability)
+        objective = Masked(tokenizer, training.seed, script.probability, script.rarity)
         longest = longest_input(model, tokenizer)
         if script.block_size > longest:
             raise InputError(f"--block_size {script.block_size}: this model takes at most {longest} tokens")
@@ -62,8 +68,11 @@ def main():
         data = load_data(script, Texts(), training.seed)
         texts = (row["text"] for row in data.train.dataset)
         words = Words(tokenizer, texts) if script.whole_word_masking else None
-        train = to_blocks(data.train, tokenizer, script.block_size, True, words)
-        test = to_blocks(data.test, tokenizer, script.block_size, True, words) if data.test else None
+        cut = {"block_size": script.block_size, "framed": True, "words": words, "packing": script.packing}
+        train = to_blocks(data.train, tokenizer, **cut)
+        test = to_blocks(data.test, tokenizer, **cut) if data.test else None
+        if script.rarity:
+            objective.count(train.dataset)
 
         trainer = MaskedTrainer(
             model=model,
