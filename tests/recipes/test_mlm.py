@@ -15,7 +15,9 @@ SMALL = {
     "max_train_samples": 150,
     "max_eval_samples": 30,
     "block_size": 32,
+    "packing": False,
     "whole_word_masking": True,
+    "rarity": 1.0,
     "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
@@ -55,6 +57,8 @@ def test_the_saved_model_fills_a_mask_with_plain_transformers(finished):
     [
         (["--probability", "0"], "--probability is a share of the tokens, above 0 and below 1, not 0"),
         (["--probability", "1.5"], "--probability is a share of the tokens, above 0 and below 1, not 1.5"),
+        (["--rarity", "-1"], "--rarity is an exponent of 0 or more, not -1"),
+        (["--whole_word_masking", "false"], "--rarity weighs words: it belongs to --whole_word_masking"),
         (["--block_size", "100000"], "--block_size 100000: this model takes at most"),
         (["--exam", "nothing.jsonl"], "nothing.jsonl"),
         (["--model_name_or_path", "runs/pretrain/small"], "runs/pretrain/small"),

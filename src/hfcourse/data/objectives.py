@@ -95,7 +95,7 @@ class Masked(Objective):
         """Count the words of the first 20,000 rows {"input_ids", "word_ids"}, by which `rarity` weighs."""
         for row in islice(rows, COUNTED_ROWS):
             ids = np.asarray(row["input_ids"])
-            self.counts.update(tuple(ids[word].tolist()) for word in self._words(ids, row["word_ids"]))
+            self.counts.update(tuple(ids[word].tolist()) for word in _words(self._free(ids), row["word_ids"]))
 
     def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
         random = self._random(row["input_ids"], epoch)
@@ -113,11 +113,11 @@ class Masked(Objective):
         self, random: np.random.Generator, ids: np.ndarray, word_ids: list[int] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The N places to predict, and for each the number of its word among them (N,), from 0."""
-        free = np.flatnonzero(~np.isin(ids, self.special))
+        free = self._free(ids)
         count = min(max(1, round(self.probability * len(ids))), len(free))
         if word_ids is None:
             return random.choice(free, count, replace=False), np.arange(count)
-        words = self._words(ids, word_ids)
+        words = _words(free, word_ids)
         chosen: list[np.ndarray] = []
         for index in self._drawn(random, ids, words):
             if len(words[index]) <= count:
@@ -128,11 +128,9 @@ class Masked(Objective):
         places = np.concatenate([*chosen, np.array([], dtype=int)])
         return places, np.repeat(np.arange(len(chosen)), [len(word) for word in chosen])
 
-    def _words(self, ids: np.ndarray, word_ids: list[int]) -> list[np.ndarray]:
-        """The places of each word that may be chosen."""
-        free = np.flatnonzero(~np.isin(ids, self.special))
-        starts = np.flatnonzero(np.diff(np.asarray(word_ids)[free], prepend=-1))
-        return np.split(free, starts[1:])
+    def _free(self, ids: np.ndarray) -> np.ndarray:
+        """The places that may be chosen."""
+        return np.flatnonzero(~np.isin(ids, self.special))
 
     def _drawn(self, random: np.random.Generator, ids: np.ndarray, words: list[np.ndarray]) -> np.ndarray:
         """The order in which words are drawn one by one, each by its weight: that of log-weights plus Gumbel noise."""
@@ -140,6 +138,12 @@ class Masked(Objective):
             return random.permutation(len(words))
         counts = [max(self.counts[tuple(ids[word].tolist())], LEAST_COUNT) for word in words]
         return np.argsort(self.rarity * np.log(counts) - random.gumbel(size=len(words)))
+
+
+def _words(free: np.ndarray, word_ids: list[int]) -> list[np.ndarray]:
+    """The places `free`, those of one word together."""
+    starts = np.flatnonzero(np.diff(np.asarray(word_ids)[free], prepend=-1))
+    return np.split(free, starts[1:])
 
 
 class Spans(Objective):
