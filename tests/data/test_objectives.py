@@ -106,6 +106,25 @@ def test_rare_words_are_drawn_by_their_weight(masked_tokenizer):
     assert share(rare, rarest, 1.0) == pytest.approx(10 / 50, abs=0.04)
 
 
+def test_a_share_of_the_rows_is_shown_in_part(masked_tokenizer):
+    """Pieces of 2 to 8 tokens of 8, in their frame, alike in length and from every place; an evaluation shows all."""
+    objective = Masked(masked_tokenizer, short=0.4)
+    row = {"input_ids": [2, *range(60, 68), 3], "word_ids": [-1, 0, 0, 1, 1, 2, 2, 3, 3, -1]}
+    lengths: Counter[int] = Counter()
+    for epoch in range(2000):
+        objective.set_epoch(epoch)
+        shown = objective.shown(row)
+        ids = shown["input_ids"]
+        assert (ids[0], ids[-1]) == (2, 3) and ids[1:-1] == list(range(ids[1], ids[-2] + 1))
+        assert shown["word_ids"] == [-1, *((i - 60) // 2 for i in ids[1:-1]), -1]
+        lengths[len(ids) - 2] += 1
+        assert objective([row])["input_ids"].shape == (1, len(ids))
+    assert set(lengths) == set(range(2, 9))
+    assert [lengths[n] / 2000 for n in range(2, 8)] == pytest.approx([0.4 / 7] * 6, abs=0.02)
+    assert len(objective.fixed(row)["input_ids"]) == 10
+    assert objective.shown(row) == objective.shown(row)
+
+
 def test_a_word_longer_than_the_share_is_left_alone(masked_tokenizer):
     ids = list(range(60, 70))
     inputs, labels = Masked(masked_tokenizer).predict({"input_ids": ids, "word_ids": [0] * 8 + [1, 1]})
@@ -120,6 +139,8 @@ def test_what_cannot_be_masked(masked_tokenizer, span_tokenizer):
             Masked(masked_tokenizer, probability=share)
     with pytest.raises(InputError, match="--rarity is an exponent of 0 or more, not -1"):
         Masked(masked_tokenizer, rarity=-1)
+    with pytest.raises(InputError, match="--short_rows is a share of the rows, from 0 to 1, not 2"):
+        Masked(masked_tokenizer, short=2)
 
 
 def test_spans_hide_15_percent_and_lose_nothing(span_tokenizer):

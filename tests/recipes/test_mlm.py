@@ -18,6 +18,7 @@ SMALL = {
     "packing": False,
     "whole_word_masking": True,
     "rarity": 1.0,
+    "short_rows": 0.5,
     "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
@@ -57,6 +58,7 @@ def test_the_saved_model_fills_a_mask_with_plain_transformers(finished):
     [
         (["--probability", "0"], "--probability is a share of the tokens, above 0 and below 1, not 0"),
         (["--probability", "1.5"], "--probability is a share of the tokens, above 0 and below 1, not 1.5"),
+        (["--short_rows", "2"], "--short_rows is a share of the rows, from 0 to 1, not 2"),
         (["--rarity", "-1"], "--rarity is an exponent of 0 or more, not -1"),
         (["--whole_word_masking", "false"], "--rarity weighs words: it belongs to --whole_word_masking"),
         (["--block_size", "100000"], "--block_size 100000: this model takes at most"),

@@ -43,13 +43,18 @@ class Objective:
         """(input, labels) of one row; here the causal objective, whose labels are the input: the model shifts them."""
         return row["input_ids"], row["input_ids"]
 
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What training shows of a row, here all of it."""
+        return row
+
     def fixed(self, row: dict[str, Any]) -> dict[str, list[int]]:
         """The row with its labels, for an evaluation that asks the same every time."""
         inputs, labels = self.predict(row)
         return {"input_ids": inputs, "labels": labels}
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r, self.epoch) for r in rows]
+        whole = ((r if "labels" in r else self.shown(r)) for r in rows)
+        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r, self.epoch) for r in whole]
         width, depth = max(len(i) for i, _ in pairs), max(len(t) for _, t in pairs)
         pad = self.tokenizer.pad_token_id
         return {
@@ -77,16 +82,24 @@ class Masked(Objective):
     max(n, 10) ** -rarity (Zhang et al. 2023, "Weighted sampling for masked language modeling"): names, which have to
     be known, before the words around them, which can be told from grammar.
 
+    Of a share `short` of the rows training shows a piece, of any length from 2 tokens and from any place, in the row's
+    frame: BERT's short_seq_prob, .1 in its release. A model that only ever reads whole documents takes the beginning
+    of any text for that of a document.
+
     Raises InputError for a tokenizer without a mask token and for a share or a rarity out of range.
     """
 
-    def __init__(self, tokenizer: Any, seed: int = 0, probability: float = 0.15, rarity: float = 0.0):
+    def __init__(
+        self, tokenizer: Any, seed: int = 0, probability: float = 0.15, rarity: float = 0.0, short: float = 0.0
+    ):
         super().__init__(tokenizer, seed, probability)
         if tokenizer.mask_token_id is None:
             raise InputError(f"{tokenizer.name_or_path or 'the tokenizer'} has no mask token: masking needs one")
         if rarity < 0:
             raise InputError(f"--rarity is an exponent of 0 or more, not {rarity:g}")
-        self.rarity = rarity
+        if not 0 <= short <= 1:
+            raise InputError(f"--short_rows is a share of the rows, from 0 to 1, not {short:g}")
+        self.rarity, self.short = rarity, short
         self.counts: Counter[tuple[int, ...]] = Counter()
         self.special = np.array(tokenizer.all_special_ids)
         self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
@@ -96,6 +109,18 @@ class Masked(Objective):
         for row in islice(rows, COUNTED_ROWS):
             ids = np.asarray(row["input_ids"])
             self.counts.update(tuple(ids[word].tolist()) for word in _words(self._free(ids), row["word_ids"]))
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        size = len(row["input_ids"]) - 2
+        if not self.short or size < 2:
+            return row
+        random = self._random(row["input_ids"], self.epoch).spawn(1)[0]  # not what decides the masks of whole rows
+        if random.random() >= self.short:
+            return row
+        length = int(random.integers(2, size + 1))
+        start = 1 + int(random.integers(size - length + 1))
+        frame = [0, *range(start, start + length), size + 1]
+        return {name: [values[i] for i in frame] for name, values in row.items()}
 
     def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
         random = self._random(row["input_ids"], epoch)
