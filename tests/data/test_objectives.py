@@ -54,36 +54,75 @@ def test_masked_shares_are_those_of_bert(masked_tokenizer):
     assert abs(kinds["same"] / total - 0.1) < 0.02
 
 
+def hidden_words(objective: Masked, row: dict[str, list[int]], epoch: int = 0) -> dict[int, str]:
+    """The words chosen in a row, each with what became of it; a word must be chosen whole and treated as one."""
+    inputs, labels = objective.predict(row, epoch)
+    kinds: dict[int, str] = {}
+    places = [i for i, label in enumerate(labels) if label != -100]
+    for word in {row["word_ids"][i] for i in places}:
+        own = [i for i, number in enumerate(row["word_ids"]) if number == word]
+        assert set(own) <= set(places), "half a word"
+        masked = [inputs[i] == objective.tokenizer.mask_token_id for i in own]
+        kept = [inputs[i] == row["input_ids"][i] for i in own]
+        kinds[word] = "mask" if all(masked) else "kept" if all(kept) else "random"
+        assert not any(masked) or all(masked)
+    return kinds
+
+
 def test_words_are_chosen_whole_and_as_many_tokens_as_without_words(masked_tokenizer):
-    """Words of 1 to 5 tokens in blocks of 100: each all or nothing, 15 tokens a block; 80/10/10 token by token."""
+    """Words of 1 to 5 tokens in blocks of 100: each all or nothing, 15 tokens a block; 80/10/10 word by word."""
     tokenizer = masked_tokenizer
     objective = Masked(tokenizer, seed=1)
     ordinary = objective.ordinary.tolist()
     numbers = [word for word in range(40) for _ in range(1 + word % 5)][:98]
     kinds: Counter[str] = Counter()
     chosen_words: Counter[int] = Counter()
-    mixed = 0
-    for start in range(400):
+    for start in range(600):
         ids = [ordinary[(start * 7 + 3 * k) % len(ordinary)] for k in range(98)]
         row = {"input_ids": [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], "word_ids": [-1, *numbers, -1]}
-        inputs, labels = objective.predict(row)
-        chosen = [i for i, label in enumerate(labels) if label != -100]
-        assert len(chosen) == 15
-        words = Counter(row["word_ids"][i] for i in chosen)
-        assert words == {word: numbers.count(word) for word in words}, "half a word"
-        chosen_words.update(words.keys())
-        masked = {
-            word: {inputs[i] == tokenizer.mask_token_id for i in chosen if row["word_ids"][i] == word}
-            for word in words
-        }
-        mixed += sum(len(kind) == 2 for kind in masked.values())
-        for i in chosen:
-            kind = "mask" if inputs[i] == tokenizer.mask_token_id else "same" if inputs[i] == labels[i] else "other"
-            kinds[kind] += 1
+        chosen = hidden_words(objective, row)
+        assert sum(numbers.count(word) for word in chosen) == 15
+        chosen_words.update(chosen.keys())
+        kinds.update(chosen.values())
     assert chosen_words.keys() == set(numbers)
-    assert mixed > 100, "drawn for each token, so that some words are masked in part"
-    total = sum(kinds.values())
-    assert [kinds[k] / total for k in ("mask", "other", "same")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+    shares = [kinds[kind] / kinds.total() for kind in ("mask", "random", "kept")]
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+
+
+def test_rare_words_are_drawn_by_their_weight(masked_tokenizer):
+    """One of two words a row: of 40 and 90 mentions; of 40 and 3, which weighs as one of 10."""
+    often, rare, rarest = [70, 71], [80, 81], [90, 91]
+    rows = [{"input_ids": word, "word_ids": [0, 0]} for word in [often] * 90 + [rare] * 40 + [rarest] * 3]
+
+    def share(first: list[int], second: list[int], rarity: float) -> float:
+        objective = Masked(masked_tokenizer, probability=0.5, rarity=rarity)
+        objective.count(rows)
+        row = {"input_ids": first + second, "word_ids": [0, 0, 1, 1]}
+        return sum(0 in hidden_words(objective, row, epoch) for epoch in range(1500)) / 1500
+
+    assert share(often, rare, 0.0) == pytest.approx(1 / 2, abs=0.04)
+    assert share(often, rare, 1.0) == pytest.approx(40 / 130, abs=0.04)
+    assert share(often, rare, 0.5) == pytest.approx(40**0.5 / (40**0.5 + 90**0.5), abs=0.04)
+    assert share(rare, rarest, 1.0) == pytest.approx(10 / 50, abs=0.04)
+
+
+def test_a_share_of_the_rows_is_shown_in_part(masked_tokenizer):
+    """Pieces of 2 to 8 tokens of 8, in their frame, alike in length and from every place; an evaluation shows all."""
+    objective = Masked(masked_tokenizer, short=0.4)
+    row = {"input_ids": [2, *range(60, 68), 3], "word_ids": [-1, 0, 0, 1, 1, 2, 2, 3, 3, -1]}
+    lengths: Counter[int] = Counter()
+    for epoch in range(2000):
+        objective.set_epoch(epoch)
+        shown = objective.shown(row)
+        ids = shown["input_ids"]
+        assert (ids[0], ids[-1]) == (2, 3) and ids[1:-1] == list(range(ids[1], ids[-2] + 1))
+        assert shown["word_ids"] == [-1, *((i - 60) // 2 for i in ids[1:-1]), -1]
+        lengths[len(ids) - 2] += 1
+        assert objective([row])["input_ids"].shape == (1, len(ids))
+    assert set(lengths) == set(range(2, 9))
+    assert [lengths[n] / 2000 for n in range(2, 8)] == pytest.approx([0.4 / 7] * 6, abs=0.02)
+    assert len(objective.fixed(row)["input_ids"]) == 10
+    assert objective.shown(row) == objective.shown(row)
 
 
 def test_a_word_longer_than_the_share_is_left_alone(masked_tokenizer):
@@ -98,6 +137,10 @@ def test_what_cannot_be_masked(masked_tokenizer, span_tokenizer):
     for share in (0.0, 1.0, -0.1):
         with pytest.raises(InputError, match="--probability is a share of the tokens"):
             Masked(masked_tokenizer, probability=share)
+    with pytest.raises(InputError, match="--rarity is an exponent of 0 or more, not -1"):
+        Masked(masked_tokenizer, rarity=-1)
+    with pytest.raises(InputError, match="--short_rows is a share of the rows, from 0 to 1, not 2"):
+        Masked(masked_tokenizer, short=2)
 
 
 def test_spans_hide_15_percent_and_lose_nothing(span_tokenizer):

@@ -7,6 +7,7 @@ from hfcourse.data.load import load_data
 from hfcourse.data.prompts import sample_prompts
 from hfcourse.data.texts import Texts, to_blocks
 from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.data.words import Words
 from hfcourse.errors import InputError
 
 import pytest
@@ -37,6 +38,22 @@ def test_a_stream_gives_the_same_blocks(corpus):
     corpus.streaming = True
     stream = to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 16).dataset
     assert [row["input_ids"] for row in stream] == list(whole)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_without_packing_each_document_has_blocks_of_its_own(corpus, streaming):
+    tokenizer = train_tokenizer(TEXTS, 60, "masked")
+    corpus.streaming = streaming
+    split = to_blocks(load_data(corpus, Texts(), 0).train, tokenizer, 10, True, Words(tokenizer, []), packing=False)
+    rows = list(split.dataset)
+    texts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
+    assert max(map(len, texts)) > 16, "some need three blocks"
+    cut = [ids[i : i + 8] for ids in texts for i in range(0, len(ids), 8)]
+    assert [row["input_ids"] for row in rows] == [[tokenizer.cls_token_id, *c, tokenizer.sep_token_id] for c in cut]
+    assert [len(row["word_ids"]) for row in rows] == [len(row["input_ids"]) for row in rows]
+    assert all(row["word_ids"][0] == row["word_ids"][-1] == -1 for row in rows)
+    if not streaming:
+        assert split.tokens == sum(len(row["input_ids"]) for row in rows)
 
 
 def test_too_little_text_is_one_sentence(corpus):

@@ -5,6 +5,9 @@ so a resumed run hides the same tokens, an evaluation always hides the same, and
 """
 
 import zlib
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from hfcourse.errors import InputError
@@ -14,6 +17,9 @@ import torch
 
 
 IGNORED = -100
+# Rows that words are counted in, and the count below which all are equally rare: see `Masked`.
+COUNTED_ROWS = 20_000
+LEAST_COUNT = 10
 
 
 class Objective:
@@ -37,13 +43,18 @@ class Objective:
         """(input, labels) of one row; here the causal objective, whose labels are the input: the model shifts them."""
         return row["input_ids"], row["input_ids"]
 
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What training shows of a row, here all of it."""
+        return row
+
     def fixed(self, row: dict[str, Any]) -> dict[str, list[int]]:
         """The row with its labels, for an evaluation that asks the same every time."""
         inputs, labels = self.predict(row)
         return {"input_ids": inputs, "labels": labels}
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r, self.epoch) for r in rows]
+        whole = ((r if "labels" in r else self.shown(r)) for r in rows)
+        pairs = [(r["input_ids"], r["labels"]) if "labels" in r else self.predict(r, self.epoch) for r in whole]
         width, depth = max(len(i) for i, _ in pairs), max(len(t) for _, t in pairs)
         pad = self.tokenizer.pad_token_id
         return {
@@ -64,44 +75,100 @@ class Masked(Objective):
 
     Where a row has word_ids (T), the same number for the tokens of one word, a word is chosen as a whole or not at
     all, as in BERT's whole-word masking and for Chinese in Cui et al. 2019: words in random order, while they fit into
-    the count. As in BERT's release the 80/10/10 is drawn for each token of a chosen word, not once a word.
+    the count. The 80/10/10 is then drawn once a word, as SpanBERT does (Joshi et al. 2020, section 3.1): BERT's
+    release draws it for each token, and then .8 ** n of the words of n tokens are hidden, and the rest half told.
 
-    Raises InputError for a tokenizer without a mask token.
+    With a `rarity` above 0 a word that comes up n times in the rows given to `count` is drawn with the weight
+    max(n, 10) ** -rarity (Zhang et al. 2023, "Weighted sampling for masked language modeling"): names, which have to
+    be known, before the words around them, which can be told from grammar.
+
+    Of a share `short` of the rows training shows a piece, of any length from 2 tokens and from any place, in the row's
+    frame: BERT's short_seq_prob, .1 in its release. A model that only ever reads whole documents takes the beginning
+    of any text for that of a document.
+
+    Raises InputError for a tokenizer without a mask token and for a share or a rarity out of range.
     """
 
-    def __init__(self, tokenizer: Any, seed: int = 0, probability: float = 0.15):
+    def __init__(
+        self, tokenizer: Any, seed: int = 0, probability: float = 0.15, rarity: float = 0.0, short: float = 0.0
+    ):
         super().__init__(tokenizer, seed, probability)
         if tokenizer.mask_token_id is None:
             raise InputError(f"{tokenizer.name_or_path or 'the tokenizer'} has no mask token: masking needs one")
+        if rarity < 0:
+            raise InputError(f"--rarity is an exponent of 0 or more, not {rarity:g}")
+        if not 0 <= short <= 1:
+            raise InputError(f"--short_rows is a share of the rows, from 0 to 1, not {short:g}")
+        self.rarity, self.short = rarity, short
+        self.counts: Counter[tuple[int, ...]] = Counter()
         self.special = np.array(tokenizer.all_special_ids)
         self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
+
+    def count(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Count the words of the first 20,000 rows {"input_ids", "word_ids"}, by which `rarity` weighs."""
+        for row in islice(rows, COUNTED_ROWS):
+            ids = np.asarray(row["input_ids"])
+            self.counts.update(tuple(ids[word].tolist()) for word in _words(self._free(ids), row["word_ids"]))
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        size = len(row["input_ids"]) - 2
+        if not self.short or size < 2:
+            return row
+        random = self._random(row["input_ids"], self.epoch).spawn(1)[0]  # not what decides the masks of whole rows
+        if random.random() >= self.short:
+            return row
+        length = int(random.integers(2, size + 1))
+        start = 1 + int(random.integers(size - length + 1))
+        frame = [0, *range(start, start + length), size + 1]
+        return {name: [values[i] for i in frame] for name, values in row.items()}
 
     def predict(self, row: dict[str, Any], epoch: int = 0) -> tuple[list[int], list[int]]:
         random = self._random(row["input_ids"], epoch)
         inputs = np.array(row["input_ids"])
-        chosen = self._choose(random, inputs, row.get("word_ids"))
+        chosen, word = self._choose(random, inputs, row.get("word_ids"))
         labels = np.full_like(inputs, IGNORED)
         labels[chosen] = inputs[chosen]
-        kind = random.random(len(chosen))
+        kind = random.random(len(chosen))[word]
         inputs[chosen[kind < 0.8]] = self.tokenizer.mask_token_id
         swapped = chosen[kind >= 0.9]
         inputs[swapped] = random.choice(self.ordinary, len(swapped))
         return inputs.tolist(), labels.tolist()
 
-    def _choose(self, random: np.random.Generator, ids: np.ndarray, word_ids: list[int] | None) -> np.ndarray:
-        free = np.flatnonzero(~np.isin(ids, self.special))
+    def _choose(
+        self, random: np.random.Generator, ids: np.ndarray, word_ids: list[int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The N places to predict, and for each the number of its word among them (N,), from 0."""
+        free = self._free(ids)
         count = min(max(1, round(self.probability * len(ids))), len(free))
         if word_ids is None:
-            return random.choice(free, count, replace=False)
-        starts = np.flatnonzero(np.diff(np.asarray(word_ids)[free], prepend=-1))
-        words = np.split(free, starts[1:])
-        chosen: list[int] = []
-        for index in random.permutation(len(words)):
-            if len(chosen) + len(words[index]) <= count:
-                chosen.extend(words[index])
-            if len(chosen) == count:
+            return random.choice(free, count, replace=False), np.arange(count)
+        words = _words(free, word_ids)
+        chosen: list[np.ndarray] = []
+        for index in self._drawn(random, ids, words):
+            if len(words[index]) <= count:
+                chosen.append(words[index])
+                count -= len(words[index])
+            if count == 0:
                 break
-        return np.array(chosen, dtype=int)
+        places = np.concatenate([*chosen, np.array([], dtype=int)])
+        return places, np.repeat(np.arange(len(chosen)), [len(word) for word in chosen])
+
+    def _free(self, ids: np.ndarray) -> np.ndarray:
+        """The places that may be chosen."""
+        return np.flatnonzero(~np.isin(ids, self.special))
+
+    def _drawn(self, random: np.random.Generator, ids: np.ndarray, words: list[np.ndarray]) -> np.ndarray:
+        """The order in which words are drawn one by one, each by its weight: that of log-weights plus Gumbel noise."""
+        if not self.rarity:
+            return random.permutation(len(words))
+        counts = [max(self.counts[tuple(ids[word].tolist())], LEAST_COUNT) for word in words]
+        return np.argsort(self.rarity * np.log(counts) - random.gumbel(size=len(words)))
+
+
+def _words(free: np.ndarray, word_ids: list[int]) -> list[np.ndarray]:
+    """The places `free`, those of one word together."""
+    starts = np.flatnonzero(np.diff(np.asarray(word_ids)[free], prepend=-1))
+    return np.split(free, starts[1:])
 
 
 class Spans(Objective):

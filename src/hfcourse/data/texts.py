@@ -1,4 +1,4 @@
-"""Plain documents for pre-training, and the blocks of tokens that they are packed into."""
+"""Plain documents for pre-training, and the blocks of tokens that they are packed into or cut up in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hfcourse.data.load import Split
 from hfcourse.data.words import Words
 from hfcourse.errors import InputError
 
+import pyarrow.compute as pc
 from datasets import Features, IterableDataset, List, Value
 
 
@@ -31,14 +32,22 @@ class Texts:
 
 
 def to_blocks(
-    split: Split, tokenizer: Any, block_size: int, framed: bool = False, words: Words | None = None
+    split: Split,
+    tokenizer: Any,
+    block_size: int,
+    framed: bool = False,
+    words: Words | None = None,
+    packing: bool = True,
 ) -> Split:
     """Tokenise the documents of a split, join them with the tokenizer's separator, and cut blocks of `block_size`.
 
+    Without `packing` nothing is joined: each document makes blocks of its own, the last one as long as what is left
+    (DOC-SENTENCES in RoBERTa, Liu et al. 2019, section 4.2; packed, FULL-SENTENCES).
+
     Framed, each block begins with the tokenizer's [CLS] and ends with its [SEP], as whatever a BERT is given later
-    does. Of each 10,000 documents the tail that fills no block is left out. Columns: input_ids, a list of exactly
-    `block_size` token ids; with `words` also word_ids, a number for each token, the same for the tokens of one word,
-    -1 for separators and frame. Raises InputError where there is not one whole block.
+    does. Of each 10,000 packed documents the tail that fills no block is left out. Columns: input_ids, a list of
+    `block_size` token ids, or at most as many; with `words` also word_ids, a number for each token, the same for the
+    tokens of one word, -1 for separators and frame. Raises InputError where there is not one block.
     """
     separator = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     head, tail = ([tokenizer.cls_token_id], [tokenizer.sep_token_id]) if framed else ([], [])
@@ -46,35 +55,41 @@ def to_blocks(
     if inner < 1:
         raise InputError(f"--block_size must be at least {block_size - inner + 1}, not {block_size}")
 
-    def pack(texts: list[str]) -> dict[str, list[list[int]]]:
+    def cut(texts: list[str]) -> dict[str, list[list[int]]]:
         documents = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
-        stream, numbers, first = [], [], 0
+        streams: list[tuple[list[int], list[int]]] = []
         for index, ids in enumerate(documents["input_ids"]):
-            stream += [*ids, separator]
+            if not (packing and streams):
+                streams.append(([], []))
+            stream, numbers = streams[-1]
             if words is not None:
-                own = words.number(texts[index], documents.encodings[index])
-                numbers += [*(first + number for number in own), NO_WORD]
-                first += len(ids)
-        starts = range(0, len(stream) - inner + 1, inner)
-        blocks = {"input_ids": [head + stream[i : i + inner] + tail for i in starts]}
+                numbers += [len(stream) + number for number in words.number(texts[index], documents.encodings[index])]
+            stream += ids
+            if packing:
+                stream.append(separator)
+                numbers.append(NO_WORD)
+        shortest = inner if packing else 1
+        places = [(row, i) for row in streams for i in range(0, len(row[0]) - shortest + 1, inner)]
+        blocks = {"input_ids": [head + ids[i : i + inner] + tail for (ids, _), i in places]}
         if words is not None:
             before, behind = [NO_WORD] * len(head), [NO_WORD] * len(tail)
-            blocks["word_ids"] = [before + numbers[i : i + inner] + behind for i in starts]
+            blocks["word_ids"] = [before + numbers[i : i + inner] + behind for (_, numbers), i in places]
         return blocks
 
     columns = ["input_ids", "word_ids"] if words is not None else ["input_ids"]
     streamed = isinstance(split.dataset, IterableDataset)
     blocks = split.dataset.map(
-        pack,
+        cut,
         batched=True,
         batch_size=DOCUMENTS,
         input_columns="text",
         remove_columns=[*Texts.columns, "row"],
         features=Features({column: List(Value("int32")) for column in columns}),
-        **({} if streamed else {"desc": "Packing"}),
+        **({} if streamed else {"desc": "Packing" if packing else "Tokenising"}),
     )
     if streamed:
         return Split(blocks, None, split.dropped, split.place)
     if len(blocks) == 0:
         raise InputError(f"{split.place}: its documents together have fewer than {block_size} tokens, not one block.")
-    return Split(blocks, split.rows_read, split.dropped, split.place, tokens=len(blocks) * block_size)
+    tokens = pc.sum(pc.list_value_length(blocks.data.column("input_ids"))).as_py()
+    return Split(blocks, split.rows_read, split.dropped, split.place, tokens=tokens)
