@@ -2,6 +2,7 @@
 
 import json
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -53,6 +54,14 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed.strip() else "")
+
+
+def peak_memory() -> float:
+    """The most memory in MB that this process ever held, of the GPU where there is one."""
+    if gpu := torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0:
+        return gpu / 2**20
+    # Linux counts ru_maxrss in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform == "linux" else 2**20)
 
 
 def metric_line(entry: dict[str, Any]) -> str | None:

@@ -1,0 +1,79 @@
+"""What `make compare` finds besides losses, as comparison.json and as rows of a table: speed, memory, size, lines."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from hfcourse.run.files import write_json
+from hfcourse.run.show import number
+from hfcourse.run.speed import SIDES, Case, measure
+from hfcourse.run.twins import TwinTrainer
+
+import torch
+from tqdm.auto import tqdm
+
+
+FILE = "comparison.json"
+UNITS = {"memory_mb": "peak memory, MB", "mfu": "MFU"}
+
+
+def count_lines(model: Any) -> int:
+    """Lines, all of them, of the files that define a model: its config, its own class and its package's modules."""
+    package = type(model).__module__.rpartition(".")[0]
+    kinds = {type(part) for part in model.modules()} | {type(model.config)}
+    files = {inspect.getfile(kind) for kind in kinds if kind.__module__.rpartition(".")[0] == package}
+    return sum(len(Path(file).read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+def measure_speed(
+    trainer: TwinTrainer, length: int, generated: int, rounds: int, variants: list[str]
+) -> dict[str, dict[str, dict]]:
+    """{family: {variant: what `hfcourse.run.speed` found}}, for the trainer's sizes, batches and precision."""
+    args = trainer.args
+    cases = [
+        Case(
+            config=pair["transformers"].config.to_dict(),
+            batch_size=args.per_device_train_batch_size,
+            length=length,
+            generated=generated,
+            rounds=rounds,
+            variant=variant,
+            bf16=args.bf16,
+            device=args.device.type,
+        )
+        for pair in trainer.twins.pairs.values()
+        for variant in variants
+    ]
+    found: dict[str, dict[str, dict]] = {}
+    for case, speeds in zip(cases, tqdm(measure(cases), "speed", len(cases), unit="case"), strict=True):
+        found.setdefault(case.family, {})[case.variant] = speeds
+    return found
+
+
+def write_comparison(folder: Path, trainer: TwinTrainer, speeds: dict[str, dict[str, dict]]) -> list[dict[str, str]]:
+    """Write FILE; returns the same as rows: what, reference, transformers, how many times as good (speed, memory)."""
+    whole: dict[str, Any] = {"device": device_name(trainer), "threads": torch.get_num_threads(), "families": {}}
+    rows = []
+    for family, pair in trainer.twins.pairs.items():
+        sizes = {
+            "parameters": {side: pair[side].num_parameters() for side in SIDES},
+            "lines of code": {side: count_lines(pair[side]) for side in SIDES},
+        }
+        whole["families"][family] = {"difference": trainer.differences[family], **sizes, **speeds.get(family, {})}
+        rows += [row(f"{family}: {name}", values) for name, values in sizes.items()]
+        for variant, parts in speeds.get(family, {}).items():
+            rows += [
+                row(f"{family}, {variant}: {UNITS.get(part, f'{part}, tokens/s')}", values)
+                for part, values in parts.items()
+            ]
+    write_json(folder / FILE, whole)
+    return rows
+
+
+def row(what: str, values: dict[str, float]) -> dict[str, str]:
+    ratio = {"times as good": f"{values['ratio']:.2f}" if "ratio" in values else ""}
+    return {"": what, **{side: number(values[side]) for side in SIDES}, **ratio}
+
+
+def device_name(trainer: TwinTrainer) -> str:
+    return torch.cuda.get_device_name() if trainer.args.device.type == "cuda" else trainer.args.device.type
