@@ -101,7 +101,7 @@ def test_one_family_is_trained_as_it_is_alone(finished, runner, config):
 def test_speed_is_in_the_table_and_in_the_card(runner, config):
     """As a program: what the test's runner starts may not start processes."""
     path = config("compare", "timed", architectures={"gpt2": GPT2}, speed_rounds=1, max_steps=1, generated_tokens=4)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}
     command = [sys.executable, str(ROOT / "recipes/compare.py"), "--config", path]
     done = subprocess.run(command, cwd=runner.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -115,7 +115,7 @@ def test_speed_is_in_the_table_and_in_the_card(runner, config):
         "generation, tokens/s",
         "peak memory, MB",
     ):
-        assert f"gpt2, sdpa: {part}" in done.stdout and f"gpt2, sdpa: {part}" in card
+        assert f"│ {part} (sdpa)" in done.stdout and f"| {part} (sdpa) |" in card
     assert read(folder / "comparison.json")["families"]["gpt2"]["sdpa"]["step"]["ratio"] > 0
 
 

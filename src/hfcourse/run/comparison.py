@@ -51,28 +51,33 @@ def measure_speed(
 
 
 def write_comparison(folder: Path, trainer: TwinTrainer, speeds: dict[str, dict[str, dict]]) -> list[dict[str, str]]:
-    """Write FILE; returns the same as rows: what, reference, transformers, how many times as good (speed, memory)."""
+    """Write FILE; returns the same as rows, with a column a family: reference / transformers (times as good)."""
     whole: dict[str, Any] = {"device": device_name(trainer), "threads": torch.get_num_threads(), "families": {}}
-    rows = []
+    rows: dict[str, dict[str, str]] = {}  # {what: {family: cell}}
     for family, pair in trainer.twins.pairs.items():
         sizes = {
             "parameters": {side: pair[side].num_parameters() for side in SIDES},
             "lines of code": {side: count_lines(pair[side]) for side in SIDES},
         }
         whole["families"][family] = {"difference": trainer.differences[family], **sizes, **speeds.get(family, {})}
-        rows += [row(f"{family}: {name}", values) for name, values in sizes.items()]
-        for variant, parts in speeds.get(family, {}).items():
-            rows += [
-                row(f"{family}, {variant}: {UNITS.get(part, f'{part}, tokens/s')}", values)
-                for part, values in parts.items()
-            ]
+        named = sizes | {
+            f"{UNITS.get(part, f'{part}, tokens/s')} ({variant})": values
+            for variant, parts in speeds.get(family, {}).items()
+            for part, values in parts.items()
+        }
+        for name, values in named.items():
+            rows.setdefault(name, {})[family] = both(values)
     write_json(folder / FILE, whole)
-    return rows
+    return [
+        {"reference / transformers": name} | {family: cells.get(family, "") for family in trainer.families}
+        for name, cells in rows.items()
+    ]
 
 
-def row(what: str, values: dict[str, float]) -> dict[str, str]:
-    ratio = {"times as good": f"{values['ratio']:.2f}" if "ratio" in values else ""}
-    return {"": what, **{side: number(values[side]) for side in SIDES}, **ratio}
+def both(values: dict[str, float]) -> str:
+    """Two numbers and, where one was measured, their ratio."""
+    text = " / ".join(number(values[side]) for side in SIDES)
+    return f"{text} ({values['ratio']:.2f})" if "ratio" in values else text
 
 
 def device_name(trainer: TwinTrainer) -> str:
