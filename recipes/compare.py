@@ -67,7 +67,7 @@ def main():
         train = to_blocks(data.train, tokenizer, script.block_size)
         test = to_blocks(data.test, tokenizer, script.block_size) if data.test else None
 
-        model = Twins(script.architectures, tokenizer)
+        model = Twins(script.architectures, tokenizer, training.seed)
         families = list(script.architectures)
         objective = Together({name: OBJECTIVES[FAMILIES[name]](tokenizer, training.seed) for name in families})
 

@@ -1,17 +1,12 @@
 """recipes/compare.py: both sides in lock-step; what every recipe does is in test_contract_*.py."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 from hfcourse.run.convert import to_hf
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, assert_same_run, files, log, read
-from runner import ROOT
+from contract import MODEL, assert_refused, log, read
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -99,12 +94,9 @@ def test_one_family_is_trained_as_it_is_alone(finished, runner, config):
 
 
 def test_speed_is_in_the_table_and_in_the_card(runner, config):
-    """As a program: what the test's runner starts may not start processes."""
     path = config("compare", "timed", architectures={"gpt2": GPT2}, speed_rounds=1, max_steps=1, generated_tokens=4)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}
-    command = [sys.executable, str(ROOT / "recipes/compare.py"), "--config", path]
-    done = subprocess.run(command, cwd=runner.folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = runner.run("compare", "--config", path, env={"COLUMNS": "200"})
+    assert done.code == 0, done.err
     folder = runner.folder / "runs/compare/timed"
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "## Side by side" in card
@@ -115,18 +107,8 @@ def test_speed_is_in_the_table_and_in_the_card(runner, config):
         "generation, tokens/s",
         "peak memory, MB",
     ):
-        assert f"│ {part} (sdpa)" in done.stdout and f"| {part} (sdpa) |" in card
+        assert f"│ {part} (sdpa)" in done.out and f"| {part} (sdpa) |" in card
     assert read(folder / "comparison.json")["families"]["gpt2"]["sdpa"]["step"]["ratio"] > 0
-
-
-def test_a_session_that_stopped_while_it_finished_is_continued(finished, runner):
-    folder = finished("compare").folder.with_name("half")
-    shutil.copytree(finished("compare").folder, folder)
-    (folder / "results.json").unlink()
-    outcome = runner.run("compare", "--config", "configs/compare/small.yaml", "--output_dir", "runs/compare/half")
-    assert outcome.code == 0, outcome.err
-    assert_same_run(finished("compare").folder, folder)
-    assert files(folder / "t5") == files(finished("compare").folder / "t5")
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,27 @@ from hfcourse.run.trainer import RunTrainer
 
 import torch
 from torch import Tensor, nn
+from transformers import set_seed
 
 
 class Twins(nn.Module):
     """Of each of F families two models with equal weights: the reference and transformers' own."""
 
-    def __init__(self, architectures: dict[str, dict[str, Any]], tokenizer: Any):
-        """Random weights, of the sizes in `architectures` by family. Raises InputError for what is no such."""
+    # The Trainer asks for it where a checkpoint lacks a weight, as it lacks the second name of a tied one.
+    _keys_to_ignore_on_save = None
+
+    def __init__(self, architectures: dict[str, dict[str, Any]], tokenizer: Any, seed: int):
+        """Weights drawn with the seed, the same whatever other families are there; sizes by family.
+
+        Raises InputError for a family or size that is no such.
+        """
         super().__init__()
         self.models = nn.ModuleDict()
         self.pairs: dict[str, dict[str, Any]] = {}  # the same models: {family: {side: model}}
         for family, sizes in architectures.items():
             if family not in OBJECTIVES:
                 raise InputError(f"--architectures: no family '{family}', but {', '.join(OBJECTIVES)}")
+            set_seed(seed)
             theirs = from_scratch(OBJECTIVES[family], {"model_type": family, **sizes}, tokenizer)
             self.pairs[family] = dict(zip(SIDES, (follow(from_hf(theirs), theirs), theirs), strict=True))
             self.models.update({f"{family}_{side}": model for side, model in self.pairs[family].items()})
