@@ -26,7 +26,7 @@ from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
-from hfcourse.run.comparison import FILE, count_lines, measure_speed, write_comparison
+from hfcourse.run.comparison import FILE, check_positions, count_lines, measure_speed, write_comparison
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.speed import OBJECTIVES as FAMILIES
 from hfcourse.run.twins import Twins, TwinTrainer
@@ -68,6 +68,7 @@ def main():
         test = to_blocks(data.test, tokenizer, script.block_size) if data.test else None
 
         model = Twins(script.architectures, tokenizer, training.seed)
+        check_positions(model, script.block_size, script.generated_tokens if script.speed_rounds else 0)
         families = list(script.architectures)
         objective = Together({name: OBJECTIVES[FAMILIES[name]](tokenizer, training.seed) for name in families})
 

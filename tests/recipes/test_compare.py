@@ -118,6 +118,8 @@ def test_speed_is_in_the_table_and_in_the_card(runner, config):
         (["--architectures", "{broken"], "Expecting property name"),
         (["--architectures", '{"gpt9": {}}'], "no family 'gpt9', but bert, gpt2, t5"),
         (["--architectures", '{"gpt2": {"n_head": 5, "n_embd": 32}}'], "5"),
+        (["--speed_rounds", "1"], "gpt2 has 64 positions, but --block_size 32 and --generated_tokens 64 take 72"),
+        (["--block_size", "65"], "gpt2 has 64 positions, but --block_size 65 and --generated_tokens 0 take 65"),
         (["--speed_variants", "flash"], "invalid choice: 'flash' (choose from 'sdpa', 'eager', 'compiled')"),
         (["--block_size", "100000"], "fewer than 100000 tokens, not one block"),
     ],

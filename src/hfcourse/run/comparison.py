@@ -4,10 +4,11 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from hfcourse.errors import InputError
 from hfcourse.run.files import write_json
 from hfcourse.run.show import number
 from hfcourse.run.speed import SIDES, Case, measure
-from hfcourse.run.twins import TwinTrainer
+from hfcourse.run.twins import Twins, TwinTrainer
 
 import torch
 from tqdm.auto import tqdm
@@ -23,6 +24,16 @@ def count_lines(model: Any) -> int:
     kinds = {type(part) for part in model.modules()} | {type(model.config)}
     files = {inspect.getfile(kind) for kind in kinds if kind.__module__.rpartition(".")[0] == package}
     return sum(len(Path(file).read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+def check_positions(twins: Twins, length: int, generated: int) -> None:
+    """Raises InputError where a model has fewer positions than training, or a timed generation, takes."""
+    for family, pair in twins.pairs.items():
+        most = pair["reference"].config.max_position_embeddings
+        needed = length if family == "bert" else max(length, length // 4 + generated)
+        if most is not None and needed > most:
+            given = f"--block_size {length} and --generated_tokens {generated}"
+            raise InputError(f"--architectures: {family} has {most} positions, but {given} take {needed}")
 
 
 def measure_speed(
@@ -44,6 +55,7 @@ def measure_speed(
         for pair in trainer.twins.pairs.values()
         for variant in variants
     ]
+    torch.cuda.empty_cache()  # what training has left is for the processes that measure; without a GPU nothing
     found: dict[str, dict[str, dict]] = {}
     for case, speeds in zip(cases, tqdm(measure(cases), "speed", len(cases), unit="case"), strict=True):
         found.setdefault(case.family, {})[case.variant] = speeds
