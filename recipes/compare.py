@@ -91,7 +91,8 @@ def main():
 
         before = run.train(trainer, measure)
         metrics = {f"{name}_before": value for name, value in before.items()} | measure()
-        metrics |= {f"loss_difference_{name}": round(value, 4) for name, value in trainer.differences.items()}
+        differences = trainer.differences()
+        metrics |= {f"loss_difference_{name}": round(value, 4) for name, value in differences.items()}
         for family, pair in model.pairs.items():
             lines = {side: count_lines(pair[side]) for side in pair}
             metrics |= {f"parameters_{family}": pair["reference"].num_parameters()}
@@ -99,7 +100,8 @@ def main():
 
         def report():
             timing = (script.block_size, script.generated_tokens, script.speed_rounds, script.speed_variants)
-            return write_comparison(run.folder, trainer, measure_speed(trainer, *timing) if timing[2] else {})
+            speeds = measure_speed(trainer, *timing) if script.speed_rounds else {}
+            return write_comparison(run.folder, trainer, differences, speeds)
 
         rows = run.on_main(report)
         curves = {name: [f"loss_{name}_transformers", f"loss_{name}"] for name in families}

@@ -62,7 +62,9 @@ def measure_speed(
     return found
 
 
-def write_comparison(folder: Path, trainer: TwinTrainer, speeds: dict[str, dict[str, dict]]) -> list[dict[str, str]]:
+def write_comparison(
+    folder: Path, trainer: TwinTrainer, differences: dict[str, float], speeds: dict[str, dict[str, dict]]
+) -> list[dict[str, str]]:
     """Write FILE; returns the same as rows, with a column a family: reference / transformers (times as good)."""
     whole: dict[str, Any] = {"device": device_name(trainer), "threads": torch.get_num_threads(), "families": {}}
     rows: dict[str, dict[str, str]] = {}  # {what: {family: cell}}
@@ -71,7 +73,7 @@ def write_comparison(folder: Path, trainer: TwinTrainer, speeds: dict[str, dict[
             "parameters": {side: pair[side].num_parameters() for side in SIDES},
             "lines of code": {side: count_lines(pair[side]) for side in SIDES},
         }
-        whole["families"][family] = {"difference": trainer.differences[family], **sizes, **speeds.get(family, {})}
+        whole["families"][family] = {"difference": differences[family], **sizes, **speeds.get(family, {})}
         named = sizes | {
             f"{UNITS.get(part, f'{part}, tokens/s')} ({variant})": values
             for variant, parts in speeds.get(family, {}).items()

@@ -57,6 +57,7 @@ class TwinTrainer(RunTrainer):
         self.twins: Twins = kwargs["model"]
         self.families = list(self.twins.pairs)
         kwargs["args"].label_names = ["labels"]  # which the Trainer looks for in the signature of a model
+        kwargs["args"].ddp_find_unused_parameters = False
         super().__init__(*args, **kwargs)
         self.causal = self.families[0] == "gpt2"
         self.model_accepts_loss_kwargs = True  # so that the Trainer counts a step's labels
@@ -121,9 +122,8 @@ class TwinTrainer(RunTrainer):
         sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum")
         return dict(zip(self.names("eval_"), (sums[:, :2] / sums[:, 2:]).flatten().tolist(), strict=True))
 
-    @property
     def differences(self) -> dict[str, float]:
-        """The largest difference of a family's two losses on any batch of training, on any process."""
+        """The largest difference of a family's two losses on any batch of training; for all processes to ask."""
         own = torch.tensor([self.meters[f"difference_{family}"] for family in self.families], device=self.args.device)
         largest = self.accelerator.gather(own[None]).amax(0)
         return dict(zip(self.families, largest.tolist(), strict=True))
