@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hfcourse.data.objectives import OBJECTIVES, Masked, Objective, Spans
+from hfcourse.data.objectives import OBJECTIVES, Masked, Objective, Spans, Together
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 
@@ -195,3 +195,17 @@ def test_a_fixed_row_is_taken_as_it_is(masked_tokenizer):
     batch = objective([row])
     assert torch.equal(batch["input_ids"][0], torch.tensor(row["input_ids"]))
     assert torch.equal(batch["labels"][0], torch.tensor(row["labels"]))
+
+
+def test_objectives_together_read_the_same_rows(span_tokenizer):
+    own = {"gpt2": Objective(span_tokenizer), "t5": Spans(span_tokenizer, seed=3)}
+    both, rows = Together(own), [{"input_ids": list(range(start, start + 40))} for start in (110, 160)]
+    batch = both(rows)
+    expected = own["gpt2"](rows) | {f"t5.{name}": value for name, value in own["t5"](rows).items()}
+    assert batch.keys() == expected.keys() and len(batch) == 6
+    assert all(torch.equal(batch[name], expected[name]) for name in batch)
+    fixed = [row | both.fixed(row) for row in rows]
+    both.set_epoch(1)
+    again, moved = both(fixed), both(rows)
+    assert all(torch.equal(batch[name], again[name]) for name in batch), "an evaluation asks the same in every epoch"
+    assert not torch.equal(batch["t5.labels"], moved["t5.labels"])

@@ -1,6 +1,7 @@
 """Every recipe: killed and stopped anywhere, continued by the same command, it ends where it would have ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def test_signals_write_a_checkpoint_first(small, runner, recipe):
     outcome = runner.run(recipe, *command)
     assert outcome.code == 0 and f"  resume     from runs/{recipe}/stopped/checkpoint-" in outcome.out
     assert_same_run(small.folder, folder)
+
+
+def test_stopped_behind_its_last_checkpoint_it_takes_no_step_more(small, runner, recipe):
+    folder = small.folder.with_name("last")
+    shutil.copytree(small.folder, folder)
+    (folder / "results.json").unlink()
+    outcome = runner.run(recipe, "--config", f"configs/{recipe}/small.yaml", "--output_dir", f"runs/{recipe}/last")
+    assert outcome.code == 0, outcome.err
+    assert_same_run(small.folder, folder)
+    assert sorted(p.name for p in folder.rglob("*")) == sorted(p.name for p in small.folder.rglob("*"))
 
 
 def test_a_folder_in_use_is_refused(small, runner, recipe):

@@ -6,6 +6,7 @@ import sys
 
 from hfcourse.run import record
 
+import numpy as np
 import pytest
 from accelerate import PartialState
 from PIL import Image
@@ -75,3 +76,19 @@ def test_curves_have_a_panel_for_each_title_that_has_values(tmp_path):
             sizes.append(picture.width)
     assert sizes[1] == 2 * sizes[0] == 2 * sizes[2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["none.png", "one.png", "two.png"]
+
+
+# matplotlib's first colour at 40 % on white.
+PALE = [255 + 0.4 * (c - 255) for c in (31, 119, 180)]
+
+
+def test_a_line_that_another_covers_is_still_seen(tmp_path):
+    history = [{"step": s, "a": 1 / s, "b": 1 / s + 1e-7, "c": 1 / s + 0.1} for s in range(1, 50)]
+    colours: dict[str, int] = {}
+    for names in (["a", "b"], ["a", "c"], ["b"]):
+        path = tmp_path / "curves.png"
+        record.plot_curves(path, history, {"x": names})
+        with Image.open(path) as picture:
+            near = abs(np.asarray(picture.convert("RGB"), dtype=int) - PALE).max(-1) <= 4
+        colours["".join(names)] = near.sum()
+    assert colours["ab"] > 1000 > 200 > max(colours["ac"], colours["b"])

@@ -120,6 +120,15 @@ def test_a_pre_training_checkpoint_loads_without_its_second_objective(checkpoint
     assert difference(theirs(**inputs).prediction_logits, ours(**inputs).logits) < 1e-5
 
 
+def test_a_model_of_the_hub_at_a_revision(checkpoint, hub):
+    theirs = pair("t5-v1.1")[0]
+    files = {path.name: path.read_bytes() for path in checkpoint(theirs).iterdir()}
+    first = hub.add_repo("me/t5", files)
+    hub.add_repo("me/t5", {**files, "config.json": b"{}"})
+    ours, inputs = from_hf("me/t5", first), batch("t5")
+    assert difference(theirs(**inputs).logits, ours.eval()(**inputs).logits) < 1e-5
+
+
 def test_missing_and_unknown_weights_are_named(checkpoint):
     folder = checkpoint(pair("t5")[0])
     weights = load_file(folder / "model.safetensors")

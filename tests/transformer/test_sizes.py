@@ -24,8 +24,8 @@ def test_logits_and_gradients_at_any_size(name, seed, heads, per_head, layers, r
         output.loss.backward()
     gradients = side_by_side(ours, theirs, {name: p.grad for name, p in theirs.named_parameters()})
     for name, parameter in ours.named_parameters():
-        # The gradient of a key's bias is zero but for rounding; a row of it stands in the matrix of all three.
-        assert (gradients[name] - parameter.grad).norm() <= 1e-4 * gradients[name].norm() + 1e-7, name
+        # Rounding alone: a key's bias, a row in the matrix of all three; what a norm of width 1 lets through.
+        assert (gradients[name] - parameter.grad).norm() <= 1e-4 * gradients[name].norm() + 1e-6, name
 
 
 @SETTINGS

@@ -205,3 +205,27 @@ def _split(random: np.random.Generator, total: int, parts: int) -> list[int]:
 
 
 OBJECTIVES = {"causal": Objective, "masked": Masked, "span": Spans}
+
+
+class Together:
+    """A collator of several objectives on the same rows: the first's tensors by their names, others' as name.labels.
+
+    `fixed` keeps each objective's labels in a column of its name.
+    """
+
+    def __init__(self, objectives: dict[str, Objective]):
+        self.objectives = objectives
+
+    def set_epoch(self, epoch: int) -> None:
+        for objective in self.objectives.values():
+            objective.set_epoch(epoch)
+
+    def fixed(self, row: dict[str, Any]) -> dict[str, dict[str, list[int]]]:
+        return {name: objective.fixed(row) for name, objective in self.objectives.items()}
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        batch: dict[str, torch.Tensor] = {}
+        for name, objective in self.objectives.items():
+            tensors = objective([row.get(name, row) for row in rows])
+            batch |= {f"{name}.{key}": value for key, value in tensors.items()} if batch else tensors
+        return batch

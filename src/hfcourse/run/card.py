@@ -14,7 +14,8 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
     """Write README.md from results.json's content, environment.json and what the recipe says of itself in `card`.
 
     Keys of `card`, all optional: `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
-    `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
+    `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table under
+    `samples_title`).
     """
     environment = read_json(folder / "environment.json", {})
     name = (repo or f"{results['recipe']}-{results['config']}").split("/")[-1]
@@ -47,7 +48,7 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         table(["metric", "before", "after"], rows),
         f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training.",
         "![curves](curves.png)",
-        *(["## Samples", _samples(card["samples"])] if card.get("samples") else []),
+        *([f"## {card.get('samples_title', 'Samples')}", _samples(card["samples"])] if card.get("samples") else []),
         "## How it was made",
         f"```\n{command}\n```",
         "\n".join(f"- {_line(line)}" for line in card.get("data", [])),

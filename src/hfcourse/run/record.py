@@ -2,6 +2,7 @@
 
 import json
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import hfcourse
 from hfcourse.run.files import staged, write_text
 
+import numpy as np
 import torch
 from accelerate import PartialState
 
@@ -55,6 +57,14 @@ def git_commit() -> str | None:
     return head + ("+" if changed.strip() else "")
 
 
+def peak_memory() -> float:
+    """The most memory in MB that this process ever held, of the GPU where there is one."""
+    if gpu := torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0:
+        return gpu / 2**20
+    # Linux counts ru_maxrss in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform == "linux" else 2**20)
+
+
 def metric_line(entry: dict[str, Any]) -> str | None:
     """One log entry as a line of metrics.jsonl, without clocks; None where nothing else is in it.
 
@@ -84,9 +94,12 @@ def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, lis
     series = {title: lines for title, lines in series.items() if any(lines.values())}
     figure, axes = pyplot.subplots(1, max(len(series), 1), figsize=(5.5 * max(len(series), 1), 4), squeeze=False)
     for ax, (title, lines) in zip(axes[0], series.items(), strict=False):
-        for name, points in lines.items():
-            if points:
-                ax.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) < 30 else None, markersize=3)
+        drawn = [(name, np.array(points)) for name, points in lines.items() if points]
+        for number, (name, points) in enumerate(drawn):
+            others = [other for _, other in drawn[number + 1 :] if other.shape == points.shape]
+            # A line that a later one covers is drawn wide, so that both are seen.
+            style = {"linewidth": 6, "alpha": 0.4} if any(np.allclose(points, o, rtol=1e-3) for o in others) else {}
+            ax.plot(*points.T, label=name, marker="o" if len(points) < 30 else None, markersize=3, **style)
         ax.set(title=title, xlabel="optimiser step")
         if title == "loss" and all(value > 0 for points in lines.values() for _, value in points):
             ax.set_yscale("log")  # a loss falls by orders of magnitude, and over-fitting shows in the last of them

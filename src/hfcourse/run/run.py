@@ -3,9 +3,7 @@
 import contextlib
 import fcntl
 import os
-import resource
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +13,7 @@ from hfcourse.run import plan
 from hfcourse.run.card import write_card
 from hfcourse.run.files import read_json, remove, write_json, write_text
 from hfcourse.run.hub import PushError, check_write, push_folder
-from hfcourse.run.record import environment, plot_curves, write_metrics
+from hfcourse.run.record import environment, peak_memory, plot_curves, write_metrics
 from hfcourse.run.show import finished_results, show_results, show_samples
 from hfcourse.run.signals import Interrupted, Signals
 
@@ -205,23 +203,21 @@ class Run:
         self.on_main(lambda: remove(writing))
         trainer.save_model(str(writing))
         speed, history = trainer.speed(), trainer.state.log_history
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0
-        # Linux counts ru_maxrss in KiB, macOS in bytes.
-        unit = 2**10 if sys.platform == "linux" else 2**20
-        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         results = {
             "recipe": self.name,
             "config": self.folder.name,
             "metrics": metrics,
             "steps": trainer.state.global_step,
             **speed,
-            "peak_memory_mb": round(memory, 1),
+            "peak_memory_mb": round(peak_memory(), 1),
             "finished": True,
         }
 
         def write() -> None:
             (writing / "training_args.bin").unlink(missing_ok=True)  # a pickle; config.yaml says the same
             for file in sorted(writing.iterdir()):
+                if file.is_dir():  # can't replace the one that a session which was stopped here left
+                    remove(self.folder / file.name)
                 os.replace(file, self.folder / file.name)
             writing.rmdir()
             write_metrics(self.folder / "metrics.jsonl", history)

@@ -150,6 +150,13 @@ class RunTrainer(Trainer):
             )
         return loss
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Continued from its last checkpoint, a Trainer takes one step more before it sees that it is at the end."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def _get_output_dir(self, trial: Any) -> str:
         return self._run_dir or super()._get_output_dir(trial)
 

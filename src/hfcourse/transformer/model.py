@@ -14,7 +14,6 @@ from transformers import DynamicCache, EncoderDecoderCache, GenerationMixin, Pre
 from transformers import initialization as init
 from transformers import modeling_outputs as hf
 from transformers.activations import ACT2FN
-from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.modeling_layers import GenericForSequenceClassification, GenericForTokenClassification
 from transformers.utils import can_return_tuple
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
@@ -112,8 +111,7 @@ class Transformer(TransformerPreTrainedModel):
             if memory_mask is not None:
                 memory_mask = memory.new_zeros(()).where(memory_mask[:, None, None] == 1, HIDDEN)  # (B, 1, 1, S)
             input_ids, attention_mask, position_ids = decoder_input_ids, decoder_attention_mask, None
-        if use_cache is None:
-            use_cache = self.config.use_cache and not self.training
+        use_cache = self.config.use_cache and not self.training if use_cache is None else use_cache
         if use_cache and self.causal and cache is None:
             cache = DynamicCache() if memory is None else EncoderDecoderCache(DynamicCache(), DynamicCache())
         past, most = 0 if cache is None else cache.get_seq_length(), self.config.max_position_embeddings
@@ -161,16 +159,23 @@ class LanguageModel(TransformerPreTrainedModel):
         if labels is not None and self.config.is_encoder_decoder and kwargs.get("decoder_input_ids") is None:
             kwargs["decoder_input_ids"] = self.prepare_decoder_input_ids_from_labels(labels)
         output, loss = self.model(input_ids, attention_mask, position_ids, token_type_ids, **kwargs), None
-        logits, labels = self.head(output[0][:, -logits_to_keep:] if logits_to_keep else output[0], labels)
-        if labels is not None:
-            loss = fixed_cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), num_items_in_batch)
+        hidden, labels = self.prepare(output[0][:, -logits_to_keep:] if logits_to_keep else output[0], labels)
+        if labels is None:
+            logits = self.lm_head(hidden)
+        else:
+            # In parts that caches hold: a small model on a CPU mostly waits for passes over B x T x V numbers.
+            logits = [self.lm_head(part) for part in hidden.flatten(0, -2).chunk(8)]
+            pairs = zip(logits, labels.flatten().chunk(8), strict=True)
+            loss = torch.stack([F.cross_entropy(part.float(), own, reduction="sum") for part, own in pairs]).sum()
+            loss = loss / ((labels != -100).sum() if num_items_in_batch is None else num_items_in_batch)
+            logits = torch.cat(logits).view(*hidden.shape[:-1], -1)
         others = {self.names.get(name, name): value for name, value in output.items()}
         others = {name: value for name, value in others.items() if name in self.output.__dataclass_fields__}
         return self.output(loss=loss, logits=logits, **others)
 
-    def head(self, hidden, labels):
-        """The logits (..., V) of hidden states (B, T, D), and the label of each."""
-        return self.lm_head(hidden), labels
+    def prepare(self, hidden, labels):
+        """What the head projects, of hidden states (B, T, D), and the label of each."""
+        return hidden * hidden.shape[-1] ** -0.5 if self.config.scale_decoder_outputs else hidden, labels
 
 
 class TransformerForCausalLM(LanguageModel, GenerationMixin):
@@ -178,9 +183,8 @@ class TransformerForCausalLM(LanguageModel, GenerationMixin):
 
     stacks, output = "decoder", hf.CausalLMOutputWithPast
 
-    def head(self, hidden, labels):
-        # Moving the labels, not the logits, spares a copy of the logits.
-        return self.lm_head(hidden), None if labels is None else F.pad(labels[:, 1:], (0, 1), value=-100)
+    def prepare(self, hidden, labels):
+        return hidden, None if labels is None else F.pad(labels[:, 1:], (0, 1), value=-100)
 
 
 class TransformerForMaskedLM(LanguageModel):
@@ -197,10 +201,10 @@ class TransformerForMaskedLM(LanguageModel):
         self.transform = nn.Sequential(dense, ACT2FN[config.activation], build_norm(config))
         self.post_init()
 
-    def head(self, hidden, labels):
+    def prepare(self, hidden, labels):
         if labels is not None and self.training:
             hidden, labels = hidden[labels != -100], labels[labels != -100]
-        return self.lm_head(self.transform(hidden)), labels
+        return self.transform(hidden), labels
 
 
 class TransformerForConditionalGeneration(LanguageModel, GenerationMixin):
@@ -209,9 +213,6 @@ class TransformerForConditionalGeneration(LanguageModel, GenerationMixin):
     stacks, output = "encoder-decoder", hf.Seq2SeqLMOutput
     names = {"hidden_states": "decoder_hidden_states", "attentions": "decoder_attentions"}
     _tied_weights_keys = {"lm_head.weight": "model.encoder.own_embeddings.tokens.weight"}
-
-    def head(self, hidden, labels):
-        return self.lm_head(hidden * hidden.shape[-1] ** -0.5 if self.config.scale_decoder_outputs else hidden), labels
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         ids = F.pad(labels[:, :-1], (1, 0), value=self.config.decoder_start_token_id)
