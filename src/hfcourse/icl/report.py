@@ -7,6 +7,7 @@ from typing import NamedTuple
 from hfcourse.icl.scoring import label_scores, log_softmax
 from hfcourse.metrics.classification import (
     accuracy,
+    bin_of,
     brier,
     expected_calibration_error,
     macro_f1,
@@ -145,8 +146,6 @@ def _named(name: str, value: float, low: float, high: float) -> dict[str, float]
 
 def reliability(scores: Sequence[Scores], rule: str, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(confidence, accuracy, share) of all decisions by bins of confidence; NaN where a bin is empty."""
-    from hfcourse.metrics.classification import bin_of
-
     confidences, rights = [], []
     for one in scores:
         if (table := None if one.kind == "generation" else one.by(rule)) is not None:
@@ -156,7 +155,7 @@ def reliability(scores: Sequence[Scores], rule: str, bins: int) -> tuple[np.ndar
     if not confidences:
         return (np.full(bins, np.nan),) * 3
     confidence, right = np.concatenate(confidences), np.concatenate(rights)
-    inside = bin_of(confidence, bins) == np.arange(bins)[:, None]  # (bins, N)
+    inside = (bin_of(confidence, bins) == np.arange(bins)[:, None]).astype(float)  # (bins, N)
     counts = inside.sum(-1)
     with np.errstate(invalid="ignore"):
         return inside @ confidence / counts, inside @ right / counts, counts / len(right)
