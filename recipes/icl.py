@@ -83,6 +83,7 @@ def main():
             balanced=script.balanced,
             ordered=script.ordered,
             calibrated="calibrated" in rules,
+            shots=script.shots,
         )
         engine, sharing = make_engine(model, groups, script.batch_tokens)
 

@@ -26,6 +26,7 @@ from hfcourse.icl.demonstrations import (
 from hfcourse.icl.encoder_decoder import EncoderDecoder
 from hfcourse.icl.engine import Causal, Engine, OneByOne, Query, score_alone
 from hfcourse.icl.prompts import Encoded, Encoder, Pair, check_labels, content_free, of, write_demonstrations
+from hfcourse.icl.report import is_main
 from hfcourse.icl.scoring import read_names
 from hfcourse.icl.task import Example, Task, TaskRows, examples, read_task
 from hfcourse.run.arguments import read_yaml
@@ -93,15 +94,15 @@ def read_cuts(conditions: str, shots: int, curve: str, seeds: str, rules: Sequen
     counts, drawn = [shots, *read_numbers(curve, "--curve")], read_numbers(seeds, "--seeds")
     if not names or not drawn:
         raise InputError("--conditions and --seeds name at least one each")
-    channels = [channel for channel in (False, True) if any((rule == "channel") == channel for rule in rules)]
-    # Exact match and the number of tokens come from the pass P(label | input), whatever the rule.
-    channels = list(dict.fromkeys([False, *channels]))
     found = []
     for name in names:
         several = name in CURVES
         for k in [0] if name == NONE else sorted(set(counts)) if several else [shots]:
             for seed in drawn[:1] if name == NONE else drawn:
-                found += [Cut(name, k, seed, channel) for channel in channels]
+                # Exact match comes from P(label | input), whatever the rule.
+                found.append(Cut(name, k, seed, False))
+                if rules[:1] == ["channel"] or ("channel" in rules and is_main(name, k, shots)):
+                    found.append(Cut(name, k, seed, True))
     return found
 
 
@@ -181,6 +182,7 @@ def make_groups(
     balanced: bool,
     ordered: bool,
     calibrated: bool,
+    shots: int,
 ) -> list[Group]:
     """Every group of an evaluation with its tokens, none longer than `limit`: demonstrations are dropped, at the end.
 
@@ -197,7 +199,7 @@ def make_groups(
                 shown = show(cut.condition, chosen, loaded.task, cut.seed, loaded.pool, own)
                 demonstrations = write_demonstrations(loaded.task, shown, cut.channel)
                 pairs = [of(loaded.items[i], loaded.task, cut.channel) for i in members]
-                if calibrated and not cut.channel:
+                if calibrated and not cut.channel and is_main(cut.condition, cut.k, shots):
                     pairs += content_free(loaded.task)
                 encoded = encoder.encode(demonstrations, pairs)
                 while encoded.longest() > limit:

@@ -61,7 +61,7 @@ def episode(world: World, stream: Stream, language: int) -> str:
     makers = (kinds,) * 4 + (symbols,) * 4 + (relation,) * 3 + (sentiment,) * 3 + (topic,) * 2
     examples = stream.pick(makers)(world, stream, language)
     before, after = stream.pick(BEFORE_INPUT.split()), stream.pick(BEFORE_ANSWER.split())
-    return "\n".join(f"{before} {x} {after} {y}" for x, y in examples)
+    return "\n".join(dict.fromkeys(f"{before} {x} {after} {y}" for x, y in examples))
 
 
 def names(world: World, kind: str, language: int, shown: bool) -> list[str]:
