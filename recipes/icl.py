@@ -106,9 +106,10 @@ def main():
         }
         run.conclude(
             {"metrics": metrics, **speed(lines, run.state.num_processes)},
-            lambda: write_report(run.folder, groups, lines, cells, metrics, rules[0], journal),
+            lambda: write_report(run.folder, groups, lines, cells, metrics, rules[0]),
             card,
         )
+        run.on_main(journal.remove)
 
 
 if __name__ == "__main__":
