@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +66,10 @@ class Cut(NamedTuple):
 
 @dataclass
 class Group:
-    """Items of one task behind the same demonstrations; `free`: inputs that say nothing come after them."""
+    """Items of one task behind the same demonstrations; `pairs` may go on with inputs that say nothing.
+
+    `missing`: demonstrations that were asked for and that neither the pool nor the context has room for.
+    """
 
     loaded: Loaded
     cut: Cut
@@ -76,7 +80,7 @@ class Group:
     encoded: Encoded
     missing: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Which group it is, and a digest of its tokens: other data under the same name is noticed."""
         digest = hashlib.blake2b(repr(self.encoded).encode(), digest_size=6).hexdigest()
@@ -211,7 +215,7 @@ def make_groups(
                     over = (encoded.longest() - limit) * len(demonstrations) // encoded.longest()
                     demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
                     encoded = encoder.encode(demonstrations, pairs)
-                if cut.condition == NONE and not cut.channel:
+                if not cut.channel:
                     check_labels(encoded, loaded.task)
                 missing = cut.k - len(demonstrations)
                 groups.append(Group(loaded, cut, members, chosen, demonstrations, pairs, encoded, missing))
@@ -234,7 +238,6 @@ def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engin
     worst = max(abs(a.logprob - b.logprob) / a.tokens for a, b in pairs)
     if worst > CLOSE.get(model.dtype, ROUGH):
         return OneByOne(model), f"one prompt at a time: shared prefixes change this model's scores by {worst:.2g} nats"
-    engine.computed = engine.asked = 0
     return engine, f"shared prefixes; the longest prompts scored alone differ by {worst:.1g} nats a token"
 
 
@@ -256,8 +259,6 @@ def score_groups(run: Run, engine: Engine, groups: Sequence[Group], journal: Jou
         group, began = groups[g], time.perf_counter()
         items: list[list[Query]] = [group.encoded.queries(i) for i in range(len(group.pairs))]
         for numbers, scores in engine.passes(items, done[keys[g]]):
-            fresh = not done[keys[g]].issuperset(numbers)
-            assert fresh, "a pass is scored once"
             now = time.perf_counter()
             rows = [[tuple(score) for score in item] for item in scores]
             journal.append({"group": keys[g], "items": numbers, "scores": rows, "seconds": round(now - began, 4)})
