@@ -104,8 +104,7 @@ def test_labels_that_can_not_be_told_apart_are_refused():
         with pytest.raises(InputError, match=said):
             check_labels(encoded, own)
     with pytest.raises(InputError, match="' ' tokenises to nothing|'' tokenises to nothing"):
-        own = task(template="{text}{label}", labels={"1": "good", "0": ""})
-        Encoder(gpt2_like(), False).encode([], [ask(own, ("a",), own.words)])
+        Encoder(gpt2_like(), False).encode([], [[Pair("a", "")]])
 
 
 def test_rows_of_the_three_kinds():

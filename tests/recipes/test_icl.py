@@ -135,11 +135,11 @@ def test_it_is_pushed_with_its_samples(runner, config, public, finished):
     ("change", "said"),
     [
         ({"labels": {"good": "positive", "bad": "positive,"}}, "the tokens of the label 'positive' begin those of"),
-        ({"labels": {"good": " ", "bad": "bad"}}, "tokenises to nothing"),
+        ({"labels": {"good": " ", "bad": "bad"}}, "the label 'good' has no words: it would tokenise to nothing"),
         ({"lables": {}}, "task.yaml: unknown field 'lables'; did you mean 'labels'?"),
         ({"template": "{txet} {label}"}, "no column 'txet': the row has text, label"),
         ({"template": "{text}"}, "the template ends with {label}"),
-        ({"template": "{text {label}"}, "the template is broken"),
+        ({"template": "{text {label}"}, "template is broken"),
         ({"labels": {"good": "good"}}, "labels has fewer than two different words"),
         ({"labels": {"good": "good", "nice": "nice"}}, "unknown label: 'bad', expected one of 'good', 'nice'"),
         ({"kind": "ranking"}, "kind is one of classification, choice, generation"),

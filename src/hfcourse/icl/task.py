@@ -105,6 +105,8 @@ def read_task(name: str, content: dict[str, Any], place: str) -> Task:
         raise refuse("the template names no column")
     if task.channel is not None and set(_names(task.channel)) != {*task.fields, "label"}:
         raise refuse(f"channel names {LABEL} and the columns of the template: {', '.join(task.fields)}")
+    if blank := [value for value, words in task.labels.items() if not words.strip()]:
+        raise refuse(f"the label '{blank[0]}' has no words: it would tokenise to nothing")
     if task.kind == "classification" and len(task.words) < 2:
         raise refuse("labels has fewer than two different words")
     if task.kind == "choice" and not task.choices:
