@@ -86,12 +86,18 @@ def rows(scores: list, labels: int) -> list[list]:
 def make_requests(options: argparse.Namespace, path: str, shots: int) -> tuple[list[list], int]:
     """[demonstrations, context, continuation] of every label of every item, and how many labels an item has."""
     from hfcourse.data.arguments import DataArguments
+    from hfcourse.data.load import load_data
     from hfcourse.icl.demonstrations import draw_order, gold
+    from hfcourse.icl.groups import load_tasks
     from hfcourse.icl.prompts import of, write_demonstrations
-    from hfcourse.run.icl import load_tasks
+    from hfcourse.icl.task import TaskRows
+    from hfcourse.run.arguments import read_yaml
 
-    data = DataArguments(dataset_name=options.dataset, max_eval_samples=options.items)
-    (loaded,) = load_tasks(path, data, seed=0)
+    def load(task):  # type: ignore[no-untyped-def]
+        source = task.source | ({"dataset_name": options.dataset} if options.dataset else {})
+        return load_data(DataArguments(**source, max_eval_samples=options.items), TaskRows(task), 0)
+
+    (loaded,) = load_tasks(path, read_yaml, load)
     chosen = draw_order(loaded.pool, 100, balanced=True)[:shots]
     demonstrations = write_demonstrations(loaded.task, gold(chosen, None))  # type: ignore[arg-type]
     pairs = [of(item, loaded.task, channel=False) for item in loaded.items]

@@ -18,15 +18,21 @@ items and seeds. The task "mean" is the mean over the tasks.
 from dataclasses import dataclass, field
 
 from hfcourse.data.arguments import DataArguments
-from hfcourse.icl.demonstrations import SEEDS
+from hfcourse.data.load import load_data
+from hfcourse.data.texts import Texts
+from hfcourse.errors import InputError
+from hfcourse.icl.demonstrations import CONDITIONS, NONE, SEEDS
+from hfcourse.icl.groups import load_tasks, load_unrelated, make_groups, read_cuts, score_groups
+from hfcourse.icl.picture import plot
 from hfcourse.icl.prompts import Encoder
 from hfcourse.icl.report import report
 from hfcourse.icl.scoring import read_rules
-from hfcourse.run.arguments import RunArguments
+from hfcourse.icl.sharing import make_engine
+from hfcourse.icl.tables import check_leaks, collect, describe_prompts, metric_rows, samples, tables, two_prompts
+from hfcourse.icl.task import TaskRows
+from hfcourse.run.arguments import RunArguments, read_yaml
 from hfcourse.run.cli import recipe, start
-from hfcourse.run.evaluation import Journal, refuse_training
-from hfcourse.run.icl import load_tasks, load_unrelated, make_engine, make_groups, read_cuts, score_groups
-from hfcourse.run.icl_report import collect, describe, show_prompts, speed, tables, write_report
+from hfcourse.run.evaluation import Journal, Progress, describe, refuse_training, show_texts, speed, write_records
 from hfcourse.run.models import load_for_scoring, longest_input
 
 from transformers import TrainingArguments
@@ -40,19 +46,14 @@ class ICLArguments(RunArguments):
     max_train_samples: int | None = field(default=None, metadata={"help": "Draw demonstrations from N rows."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Ask about the first N rows of each task."})
     skip_bad_rows: bool = field(default=False, metadata={"help": "Drop and count rows that can't be used."})
-    conditions: str = field(
-        default="none,gold,random",
-        metadata={"help": "none,gold,random,wrong,permuted,ood,words,inputs,labels."},
-    )
+    conditions: str = field(default=f"{NONE},gold,random", metadata={"help": f"Of {NONE}, {', '.join(CONDITIONS)}."})
     shots: int = field(default=8, metadata={"help": "Demonstrations in a prompt."})
     curve: str = field(default="", metadata={"help": "Other numbers of demonstrations for gold and random: 1,2,4."})
     seeds: str = field(default=",".join(map(str, SEEDS)), metadata={"help": "Seeds that draw demonstrations."})
     scoring: str = field(default="direct", metadata={"help": "direct, normalised, calibrated, channel; with commas."})
     balanced: bool = field(default=True, metadata={"help": "Draw as many demonstrations of each label."})
     ordered: bool = field(default=False, metadata={"help": "Put demonstrations of one label together."})
-    unrelated_text: str | None = field(
-        default=None, metadata={"help": "Texts far from the tasks, for the conditions ood and words."}
-    )
+    unrelated_text: str | None = field(default=None, metadata={"help": "Texts far from the tasks: for ood, words."})
     batch_tokens: int = field(default=1024, metadata={"help": "Tokens of one pass behind the shared ones."})
 
 
@@ -65,50 +66,49 @@ def main():
 
         model, tokenizer, loaded = load_for_scoring(model_args, training.device)
 
-        rows = DataArguments(
-            dataset_name=script.dataset_name,
-            max_train_samples=script.max_train_samples,
-            max_eval_samples=script.max_eval_samples,
-            skip_bad_rows=script.skip_bad_rows,
-        )
-        tasks = load_tasks(script.tasks, rows, training.seed)
-        unrelated = load_unrelated(script.unrelated_text, cuts, training.seed)
-        encoder = Encoder(tokenizer, model.config.is_encoder_decoder)
-        groups = make_groups(
-            tasks,
-            cuts,
-            encoder,
-            limit=longest_input(model, tokenizer),
-            unrelated=unrelated,
-            balanced=script.balanced,
-            ordered=script.ordered,
-            calibrated="calibrated" in rules,
-            shots=script.shots,
-        )
+        if script.dataset_name and "," in (script.tasks or ""):
+            raise InputError("--dataset_name goes with one task, not with several")
+
+        def load(task):
+            source = {"dataset_name": script.dataset_name} if script.dataset_name else task.source
+            rows = {name: getattr(script, name) for name in ("max_train_samples", "max_eval_samples", "skip_bad_rows")}
+            return load_data(DataArguments(**source, **rows), TaskRows(task), training.seed)
+
+        def texts(name):
+            return load_data(DataArguments(name, eval_share=0), Texts(), training.seed).train.dataset["text"][:]
+
+        tasks = load_tasks(script.tasks, read_yaml, load)
+        unrelated = load_unrelated(script.unrelated_text, cuts, texts)
+        encoder, limit = Encoder(tokenizer, model.config.is_encoder_decoder), longest_input(model, tokenizer)
+        free = script.shots if "calibrated" in rules else None
+        groups = make_groups(tasks, cuts, encoder, limit, unrelated, script.balanced, script.ordered, free)
         engine, sharing = make_engine(model, groups, script.batch_tokens)
 
-        facts = describe(run, tasks, groups, sharing, model, model_args.model_name_or_path, loaded)
-        run.announce(facts, lambda: show_prompts(groups, run.console))
+        facts = describe(run, model, model_args.model_name_or_path)
+        facts |= {"tasks": [*(line for task in tasks for line in task.notes), loaded]}
+        facts |= {"prompts": describe_prompts(groups), "leaks": check_leaks(groups), "engine": sharing}
+        run.announce(facts, lambda: show_texts(two_prompts(groups), run.console))
 
         journal = Journal(run)
-        score_groups(run, engine, groups, journal)
-
+        score_groups(engine, groups, journal, Progress(run, "prompt"))
         lines = journal.gather()
         cells = collect(groups, lines)
         metrics = report(cells, rules, script.shots, training.seed)
+
         card = {
             "what": " ".join(__doc__.split("\n\n")[1].split()),
             "base_model": model_args.model_name_or_path,
             "dataset": script.dataset_name,
             "pipeline_tag": "text-generation",
-            "data": [*facts["tasks"], *facts["prompts"]],
+            "data": [*facts["tasks"], *facts["prompts"], facts["leaks"]],
             "tables": tables(metrics, cells),
         }
-        run.conclude(
-            {"metrics": metrics, **speed(lines, run.state.num_processes)},
-            lambda: write_report(run.folder, groups, lines, cells, metrics, rules[0]),
-            card,
-        )
+
+        def write():
+            rows = metric_rows(cells, metrics)
+            write_records(run.folder, samples(groups, lines), rows, lambda path: plot(path, cells, metrics, rules[0]))
+
+        run.conclude({"metrics": metrics, **speed(lines, journal.processes)}, write, card)
         run.on_main(journal.remove)
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from hfcourse.icl.encoder_decoder import EncoderDecoder
 from hfcourse.icl.engine import Causal, OneByOne, Query, common_beginning, grow, score_alone
-from hfcourse.run.icl import make_engine
+from hfcourse.icl.sharing import make_engine
 
 import numpy as np
 import pytest

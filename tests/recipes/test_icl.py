@@ -164,7 +164,7 @@ def test_a_bad_task_is_one_sentence(runner, config, rows, tmp_path, change, said
         (["--unrelated_text", ""], "the condition ood needs --unrelated_text"),
         (["--shots", "0"], "--shots is a number of demonstrations from 1 on"),
         (["--seeds", "1,x"], "--seeds takes whole numbers with commas, not 'x'"),
-        (["--dataset_name", "runs/world/sft"], "--dataset_name goes with one task, not with 3"),
+        (["--dataset_name", "runs/world/sft"], "--dataset_name goes with one task, not with several"),
         (["--model_name_or_path", "runs/nothing/here"], "runs/nothing/here does not exist"),
     ],
 )

@@ -11,7 +11,9 @@ import pytest
 
 
 def make_run(folder: Path, rank: int = 0, **given: object) -> SimpleNamespace:
-    state = SimpleNamespace(process_index=rank, is_main_process=rank == 0, wait_for_everyone=lambda: None)
+    state = SimpleNamespace(
+        process_index=rank, num_processes=2, is_main_process=rank == 0, wait_for_everyone=lambda: None
+    )
     signals = SimpleNamespace(kept="the last checkpoint")
     return SimpleNamespace(
         name="icl", folder=folder, state=state, signals=signals, given=given, on_main=lambda act: act()
@@ -52,11 +54,14 @@ def test_only_what_an_evaluation_reads_is_taken(tmp_path):
 
 
 def test_progress_ends_with_a_line(tmp_path, capsys):
-    progress = Progress(make_run(tmp_path), total=4, done=1, unit="prompt")
+    progress = Progress(make_run(tmp_path), "prompt")
+    progress.begin(total=4, done=1)
     progress.update(1, "first")
     progress.update(2, "last")
     assert capsys.readouterr().err == "prompt 4/4  last  0:00 left\n"
-    Progress(make_run(tmp_path, rank=1), total=1, done=0, unit="prompt").update(1, "other")
+    other = Progress(make_run(tmp_path, rank=1), "prompt")
+    other.begin(total=1, done=0)
+    other.update(1, "other")
     assert capsys.readouterr().err == ""
 
 

@@ -66,6 +66,13 @@ class Task:
         return tuple(dict.fromkeys(self.labels.values()))
 
     @property
+    def source(self) -> dict[str, str | None]:
+        """Where the rows are, as data arguments."""
+        names = ("dataset_name", "dataset_config", "dataset_revision")
+        splits = {"dataset_train_split": self.train_split, "dataset_test_split": self.test_split}
+        return {name: getattr(self, name) for name in names} | splits
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The columns that the template names, in its order."""
         return tuple(dict.fromkeys(name for name in _names(self.template) if name != "label"))

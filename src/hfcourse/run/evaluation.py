@@ -3,14 +3,20 @@
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.run.files import staged, write_text
+from hfcourse.run.plan import describe_processes
+from hfcourse.run.record import metric_line
 from hfcourse.run.run import JOURNALS, Run
 from hfcourse.run.trainer import duration
 
+import torch
+from rich.console import Console
+from rich.text import Text
 from tqdm.auto import tqdm
 from transformers import TrainingArguments
 
@@ -38,13 +44,14 @@ class Journal:
     """
 
     def __init__(self, run: Run):
-        self.run = run
+        self.run, self.folder = run, run.folder
+        self.process, self.processes = run.state.process_index, run.state.num_processes
         run.on_main(self._mend)
         # Everything that was scored before, by however many processes.
         self.lines = [json.loads(line) for path in self._paths() for line in path.read_bytes().splitlines()]
         run.state.wait_for_everyone()
-        name = JOURNALS.replace("*", str(run.state.process_index))
-        self._file = open(run.folder / name, "ab", buffering=0)  # noqa: SIM115 - open until the process ends
+        name = JOURNALS.replace("*", str(self.process))
+        self._file = open(self.folder / name, "ab", buffering=0)  # noqa: SIM115 - open until the process ends
 
     def append(self, line: dict[str, Any]) -> None:
         """Add a line, by one call of the system: it is there whole, or its beginning is."""
@@ -62,7 +69,7 @@ class Journal:
             path.unlink()
 
     def _paths(self) -> list[Path]:
-        return sorted(self.run.folder.glob(JOURNALS))
+        return sorted(self.folder.glob(JOURNALS))
 
     def _mend(self) -> None:
         for path in self._paths():
@@ -78,12 +85,17 @@ class Journal:
 class Progress:
     """A bar on a terminal; elsewhere a line a second, with the time left. On the main process alone."""
 
-    def __init__(self, run: Run, total: int, done: int, unit: str):
-        self.total, self.done, self.first, self.unit = total, done, done, unit
+    def __init__(self, run: Run, unit: str):
+        self.unit, self.shown = unit, run.state.is_main_process
+        self.terminal = self.shown and sys.stderr.isatty() and not run.given.get("disable_tqdm")
+        self.bar: tqdm | None = None
+
+    def begin(self, total: int, done: int) -> None:
+        """There are `total` pieces of work, of which `done` were done before."""
+        self.total, self.done, self.first = total, done, done
         self.began = self.said = time.monotonic()
-        self.shown = run.state.is_main_process
-        bar = self.shown and sys.stderr.isatty() and not run.given.get("disable_tqdm")
-        self.bar = tqdm(total=total, initial=done, dynamic_ncols=True, unit=unit) if bar else None
+        if self.terminal:
+            self.bar = tqdm(total=total, initial=done, dynamic_ncols=True, unit=self.unit)
 
     def update(self, number: int, text: str) -> None:
         """`number` more are done; `text` says what."""
@@ -102,7 +114,40 @@ class Progress:
             self.bar.close()
 
 
-def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """JSON lines into a file whose name is not final yet."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+def describe(run: Run, model: Any, name: str) -> dict[str, str]:
+    """Model, processes and device, for a plan."""
+    parameters, device = list(model.parameters()), next(model.parameters()).device.type
+    dtype = str(model.dtype).removeprefix("torch.")
+    return {
+        "model": f"{name}: {type(model).__name__}, {sum(p.numel() for p in parameters):,} parameters, {dtype}",
+        "device": f"{describe_processes(run.state.num_processes)} on {device} ({torch.get_num_threads()} threads)",
+    }
+
+
+def show_texts(texts: Sequence[tuple[str, str, str]], console: Console) -> None:
+    """Print whole prompts: what each is, what the model reads, and in green and in [[ ]] what is scored."""
+    for index, (title, read, scored) in enumerate(texts, 1):
+        console.print(f"prompt {index}: {title}")
+        console.print(Text(f"  {read}").append(f"[[{scored}]]", style="green"), soft_wrap=True)
+
+
+def speed(lines: Sequence[dict[str, Any]], processes: int) -> dict[str, float]:
+    """Scores taken, seconds that it took over all sessions, scores a second."""
+    requests = sum(len(row) for line in lines for row in line["scores"])
+    seconds = sum(line["seconds"] for line in lines) / processes
+    return {
+        "requests": requests,
+        "seconds": round(seconds, 3),
+        "requests_per_second": round(requests / max(seconds, 1e-9), 1),
+    }
+
+
+def write_records(
+    folder: Path, samples: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]], plot: Callable[[Path], None]
+) -> None:
+    """samples.jsonl, metrics.jsonl, and curves.png as `plot` draws it."""
+    with staged(folder / "samples.jsonl") as path, open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+    write_text(folder / "metrics.jsonl", "".join(filter(None, map(metric_line, rows))))
+    with staged(folder / "curves.png") as path:
+        plot(path)

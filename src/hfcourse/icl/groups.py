@@ -1,18 +1,14 @@
 """An in-context evaluation: tasks and their rows, groups of prompts that share demonstrations, their scores."""
 
-import difflib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hfcourse.data.arguments import DataArguments
-from hfcourse.data.load import load_data
-from hfcourse.data.texts import Texts
 from hfcourse.errors import InputError
 from hfcourse.icl.demonstrations import (
     CONDITIONS,
@@ -24,23 +20,13 @@ from hfcourse.icl.demonstrations import (
     group_items,
     show,
 )
-from hfcourse.icl.encoder_decoder import EncoderDecoder
-from hfcourse.icl.engine import Causal, Engine, OneByOne, Query, score_alone
+from hfcourse.icl.engine import Engine
 from hfcourse.icl.prompts import Encoded, Encoder, Pair, check_labels, content_free, of, write_demonstrations
 from hfcourse.icl.report import is_main
 from hfcourse.icl.scoring import read_names
-from hfcourse.icl.task import Example, Task, TaskRows, examples, read_task
-from hfcourse.run.arguments import read_yaml
-from hfcourse.run.evaluation import Journal, Progress
-from hfcourse.run.plan import describe_rows
-from hfcourse.run.run import Run
-
-import torch
+from hfcourse.icl.task import Example, Task, examples, read_task
 
 
-# An engine's scores may differ by so much, in nats a token, from those of the plain model.
-CLOSE = {torch.float32: 1e-3}
-ROUGH = 0.1
 # Conditions that are measured at other numbers of demonstrations as well.
 CURVES = ("gold", "random")
 
@@ -118,51 +104,46 @@ def read_numbers(text: str, option: str) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
-def load_tasks(names: str, data: DataArguments, seed: int) -> list[Loaded]:
-    """The tasks of files, given as paths with commas; `data.dataset_name` stands in for the data of a single one."""
-    paths = [Path(part.strip()) for part in names.split(",") if part.strip()]
+def load_tasks(names: str | None, read: Callable[[Path], dict], load: Callable[[Task], Any]) -> list[Loaded]:
+    """The tasks of files, given as paths with commas.
+
+    Args:
+        read: the mapping in a file.
+        load: the data of a task: `train` and `test`, splits of `TaskRows`, and `notes` (hfcourse.data).
+    """
+    paths = [Path(part.strip()) for part in (names or "").split(",") if part.strip()]
     if not paths:
         raise InputError("--tasks is missing: files of configs/icl/tasks, with commas")
-    if data.dataset_name and len(paths) > 1:
-        raise InputError(f"--dataset_name goes with one task, not with {len(paths)}")
     if double := [name for name, count in Counter(path.stem for path in paths).items() if count > 1]:
         raise InputError(f"--tasks has two tasks named {double[0]}")
-    return [_load_task(path, data, seed) for path in paths]
+    return [_loaded(task, load(task)) for task in [read_task(path.stem, read(path), str(path)) for path in paths]]
 
 
-def _load_task(path: Path, data: DataArguments, seed: int) -> Loaded:
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
-        raise InputError(f"task {path} does not exist" + (f"; did you mean {path.parent / near[0]}?" if near else ""))
-    task = read_task(path.stem, read_yaml(path), str(path))
-    own = {} if data.dataset_name else {
-        "dataset_name": task.dataset_name,
-        "dataset_config": task.dataset_config,
-        "dataset_revision": task.dataset_revision,
-        "dataset_train_split": task.train_split,
-        "dataset_test_split": task.test_split,
-    }  # fmt: skip
-    found = load_data(DataArguments(**{**vars(data), **own}), TaskRows(task), seed)
-    if found.test is None:
-        raise InputError(f"task {task.name}: {found.train.place.rsplit(',', 1)[0]} has no rows to ask about")
-    items, pool = examples(found.test.dataset, "test"), examples(found.train.dataset, "train")
-    counts = Counter(example.gold for example in items)
-    described = f"{task.name}: {describe_rows(found.test)}; asked {len(items):,}"
+def _loaded(task: Task, data: Any) -> Loaded:
+    if data.test is None:
+        raise InputError(f"task {task.name}: {data.train.place.rsplit(',', 1)[0]} has no rows to ask about")
+    items, pool = examples(data.test.dataset, "test"), examples(data.train.dataset, "train")
+    described = [f"{task.name}: {_describe(data.test)}; asked {len(items):,}"]
     if task.kind == "classification":
-        described += f" ({max(counts.values()) / len(items):.2f} of one label; {', '.join(task.words)})"
-    notes = [described, f"pool {describe_rows(found.train)}; kept {len(pool):,}", *found.notes]
-    return Loaded(task, items, pool, notes)
+        most = max(Counter(example.gold for example in items).values()) / len(items)
+        described[0] += f" ({most:.2f} of one label; {', '.join(task.words)})"
+    return Loaded(task, items, pool, [*described, f"pool {_describe(data.train)}; kept {len(pool):,}", *data.notes])
 
 
-def load_unrelated(name: str | None, cuts: Sequence[Cut], seed: int) -> Unrelated:
-    """Texts and words for the conditions that need such; the file's rows have a column text."""
+def _describe(split: Any) -> str:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in split.dropped.items())
+    count = sum(split.dropped.values())
+    return f"{split.rows_read:,} rows read, {count:,} dropped" + (f" ({dropped})" if dropped else "")
+
+
+def load_unrelated(name: str | None, cuts: Sequence[Cut], load: Callable[[str], list[str]]) -> Unrelated:
+    """Texts of a file, and their words, for the conditions that need such."""
     needing = [cut.condition for cut in cuts if cut.condition in NEEDS_TEXT]
     if not needing:
         return Unrelated((), ())
     if not name:
         raise InputError(f"the condition {needing[0]} needs --unrelated_text: a file of texts far from the tasks")
-    split = load_data(DataArguments(dataset_name=name, eval_share=0), Texts(), seed).train
-    texts = [row["text"] for row in split.dataset]
+    texts = load(name)
     return Unrelated(texts, find_words(texts))
 
 
@@ -185,11 +166,11 @@ def make_groups(
     unrelated: Unrelated,
     balanced: bool,
     ordered: bool,
-    calibrated: bool,
-    shots: int,
+    free: int | None,
 ) -> list[Group]:
     """Every group of an evaluation with its tokens, none longer than `limit`: demonstrations are dropped, at the end.
 
+    `free`: the number of demonstrations (and none) behind which inputs that say nothing are scored too; None: nowhere.
     Raises InputError where a question does not fit without any, or labels can't be told apart.
     """
     groups = []
@@ -203,7 +184,7 @@ def make_groups(
                 shown = show(cut.condition, chosen, loaded.task, cut.seed, loaded.pool, own)
                 demonstrations = write_demonstrations(loaded.task, shown, cut.channel)
                 pairs = [of(loaded.items[i], loaded.task, cut.channel) for i in members]
-                if calibrated and not cut.channel and is_main(cut.condition, cut.k, shots):
+                if free is not None and not cut.channel and is_main(cut.condition, cut.k, free):
                     pairs += content_free(loaded.task)
                 encoded = encoder.encode(demonstrations, pairs)
                 while encoded.longest() > limit:
@@ -222,48 +203,29 @@ def make_groups(
     return groups
 
 
-def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engine, str]:
-    """The engine for a model, tried on the longest prompts of the run, and a sentence on what was found."""
-    model.eval()
-    engine = (EncoderDecoder if model.config.is_encoder_decoder else Causal)(model, budget)
-    longest = max(groups, key=lambda group: group.encoded.longest())
-    items = [longest.encoded.queries(i) for i in range(min(2, len(longest.members)))]
-    try:
-        found = engine.score(items)
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-        return OneByOne(model), f"one prompt at a time: {type(model).__name__} can't share prefixes ({reason})"
-    expected = [[score_alone(model, query) for query in item] for item in items]
-    pairs = [(a, b) for x, y in zip(found, expected, strict=True) for a, b in zip(x, y, strict=True)]
-    worst = max(abs(a.logprob - b.logprob) / a.tokens for a, b in pairs)
-    if worst > CLOSE.get(model.dtype, ROUGH):
-        return OneByOne(model), f"one prompt at a time: shared prefixes change this model's scores by {worst:.2g} nats"
-    return engine, f"shared prefixes; the longest prompts scored alone differ by {worst:.1g} nats a token"
+def score_groups(engine: Engine, groups: Sequence[Group], journal: Any, progress: Any) -> None:
+    """Score what the journal does not hold yet; the processes of a run share the groups.
 
-
-def score_groups(run: Run, engine: Engine, groups: Sequence[Group], journal: Journal) -> None:
-    """Score what the journal does not hold yet; the processes of the run share the groups."""
-    keys = [group.key for group in groups]
-    mine = range(run.state.process_index, len(groups), run.state.num_processes)
-    done: dict[str, set[int]] = {key: set() for key in keys}
+    Args:
+        journal, progress: hfcourse.run.evaluation's Journal and Progress.
+    """
+    mine = groups[journal.process :: journal.processes]
+    done: dict[str, set[int]] = {group.key: set() for group in groups}
     for line in journal.lines:
         if line["group"] not in done:
             raise InputError(
-                f"{run.folder} holds scores of other prompts ({line['group'].rsplit('/', 1)[0]}): the data, the "
+                f"{journal.folder} holds scores of other prompts ({line['group'].rsplit('/', 1)[0]}): the data, the "
                 "tokenizer or the code has changed since; --fresh moves them aside"
             )
         done[line["group"]].update(line["items"])
-    total = sum(len(groups[g].pairs) for g in mine)
-    progress = Progress(run, total, sum(len(done[keys[g]]) for g in mine), "prompt")
-    for g in mine:
-        group, began = groups[g], time.perf_counter()
-        items: list[list[Query]] = [group.encoded.queries(i) for i in range(len(group.pairs))]
-        for numbers, scores in engine.passes(items, done[keys[g]]):
-            now = time.perf_counter()
-            rows = [[tuple(score) for score in item] for item in scores]
-            journal.append({"group": keys[g], "items": numbers, "scores": rows, "seconds": round(now - began, 4)})
-            condition, k, seed, _ = group.cut
-            progress.update(len(numbers), f"{group.loaded.task.name} {condition} k={k} seed={seed}")
+    progress.begin(sum(len(group.pairs) for group in mine), sum(len(done[group.key]) for group in mine))
+    for group in mine:
+        began, cut = time.perf_counter(), group.cut
+        items = [group.encoded.queries(i) for i in range(len(group.pairs))]
+        for numbers, scores in engine.passes(items, done[group.key]):
+            seconds = round(time.perf_counter() - began, 4)
+            journal.append({"group": group.key, "items": numbers, "scores": scores, "seconds": seconds})
+            progress.update(len(numbers), f"{group.loaded.task.name} {cut.condition} k={cut.k} seed={cut.seed}")
             began = time.perf_counter()
     progress.close()
 

@@ -1,49 +1,26 @@
-"""What an in-context evaluation shows and leaves behind: plan, prompts, samples, tables, pictures."""
+"""What an in-context evaluation says and leaves behind: lines of its plan, prompts, samples, tables."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from hfcourse.icl.demonstrations import NONE, count_leaks
+from hfcourse.icl.demonstrations import count_leaks
+from hfcourse.icl.groups import Group, scored
 from hfcourse.icl.prompts import describe_leaks
-from hfcourse.icl.report import MEAN, Cell, Scores, reliability
+from hfcourse.icl.report import MEAN, Cell, Scores
 from hfcourse.icl.scoring import RULES
-from hfcourse.metrics.classification import BINS
-from hfcourse.run.evaluation import write_lines
-from hfcourse.run.files import staged, write_text
-from hfcourse.run.icl import Group, Loaded, scored
-from hfcourse.run.plan import describe_processes
-from hfcourse.run.record import metric_line
-from hfcourse.run.run import Run
-from hfcourse.run.show import number
 
 import numpy as np
-import torch
-from rich.console import Console
-from rich.text import Text
 
 
-def describe(
-    run: Run, tasks: Sequence[Loaded], groups: Sequence[Group], sharing: str, model: Any, name: str, loaded: str
-) -> dict[str, str | list[str]]:
-    """The lines of the plan."""
+def describe_prompts(groups: Sequence[Group]) -> list[str]:
+    """How many prompts, scores and tokens there are, and which demonstrations fell away."""
     whole, shared = _tokens(groups)
-    parameters = sum(p.numel() for p in model.parameters())
-    dtype = str(model.dtype).removeprefix("torch.")
-    device = next(model.parameters()).device.type
-    return {
-        "model": f"{name}: {type(model).__name__}, {parameters:,} parameters, {dtype}",
-        "tasks": [line for task in tasks for line in task.notes] + [loaded],
-        "prompts": [
-            f"{sum(len(g.members) for g in groups):,} prompts, {sum(len(p) for g in groups for p in g.pairs):,} "
-            f"scores to take, in {len(groups):,} groups with the same demonstrations",
-            f"{whole:,} tokens one score at a time; {shared:,} when what prompts share is read once",
-            *_missing(groups),
-        ],
-        "leaks": _leaks(groups),
-        "engine": sharing,
-        "device": f"{describe_processes(run.state.num_processes)} on {device} ({torch.get_num_threads()} threads)",
-    }
+    return [
+        f"{sum(len(g.members) for g in groups):,} prompts, {sum(len(p) for g in groups for p in g.pairs):,} "
+        f"scores to take, in {len(groups):,} groups with the same demonstrations",
+        f"{whole:,} tokens one score at a time; {shared:,} when what prompts share is read once",
+        *_missing(groups),
+    ]
 
 
 def _tokens(groups: Sequence[Group]) -> tuple[int, int]:
@@ -71,7 +48,8 @@ def _missing(groups: Sequence[Group]) -> list[str]:
     ]
 
 
-def _leaks(groups: Sequence[Group]) -> str:
+def check_leaks(groups: Sequence[Group]) -> str:
+    """The line of the plan that says that no item is among its own demonstrations."""
     largest: dict[tuple, int] = {}
     for group in groups:
         place = (group.loaded.task.name, group.cut)
@@ -81,19 +59,21 @@ def _leaks(groups: Sequence[Group]) -> str:
     return describe_leaks(*count_leaks(compared), replaced)
 
 
-def show_prompts(groups: Sequence[Group], console: Console) -> None:
-    """Two whole prompts, of the first group with demonstrations and of the last; what is scored stands in [[ ]]."""
-    first = next((group for group in groups if group.demonstrations), groups[0])
-    for index, group in enumerate((first, groups[-1]), 1):
-        queries, item = group.encoded.queries(0), group.loaded.items[group.members[0]]
-        query, pair = queries[item.gold], group.pairs[0][item.gold]
-        task, cut = group.loaded.task.name, group.cut
-        console.print(
-            f"prompt {index}: {task} {cut.condition} k={cut.k} seed={cut.seed}, "
+def two_prompts(groups: Sequence[Group]) -> list[tuple[str, str, str]]:
+    """What two whole prompts are, what is read of them and what is scored.
+
+    They are of the first group with demonstrations and of the last.
+    """
+    found = []
+    for group in (next((group for group in groups if group.demonstrations), groups[0]), groups[-1]):
+        gold, cut = group.loaded.items[group.members[0]].gold, group.cut
+        query, pair = group.encoded.queries(0)[gold], group.pairs[0][gold]
+        title = (
+            f"{group.loaded.task.name} {cut.condition} k={cut.k} seed={cut.seed}, "
             f"{len(query.context) + len(query.target):,} tokens, {len(query.target)} of them scored"
         )
-        text = Text("  ").append("".join(group.demonstrations) + pair.context)
-        console.print(text.append(f"[[{pair.target}]]", style="green"), soft_wrap=True)
+        found.append((title, "".join(group.demonstrations) + pair.context, pair.target))
+    return found
 
 
 def collect(groups: Sequence[Group], lines: Sequence[dict]) -> dict[Cell, Scores]:
@@ -175,20 +155,9 @@ def _interval(metrics: dict[str, float], name: str) -> str:
     return f"{value} ({low}-{high})"
 
 
-def write_report(
-    folder: Path,
-    groups: Sequence[Group],
-    lines: Sequence[dict],
-    cells: dict[Cell, Scores],
-    metrics: dict[str, float],
-    rule: str,
-) -> None:
-    """samples.jsonl (every prompt and score), metrics.jsonl, curves.png."""
-    with staged(folder / "samples.jsonl") as path:
-        write_lines(path, _samples(groups, lines))
-    rows = [{"task": cell.task, "condition": cell.condition, "k": cell.k, **_short(metrics, cell)} for cell in cells]
-    write_text(folder / "metrics.jsonl", "".join(filter(None, map(metric_line, rows))))
-    plot(folder / "curves.png", cells, metrics, rule)
+def metric_rows(cells: Sequence[Cell], metrics: dict[str, float]) -> list[dict[str, Any]]:
+    """A row of values for each cell."""
+    return [{"task": c.task, "condition": c.condition, "k": c.k, **_short(metrics, c)} for c in cells]
 
 
 def _short(metrics: dict[str, float], cell: Cell) -> dict[str, float]:
@@ -197,7 +166,7 @@ def _short(metrics: dict[str, float], cell: Cell) -> dict[str, float]:
     return {name.removeprefix(f"{cell.name}_"): metrics[name] for name in names}
 
 
-def _samples(groups: Sequence[Group], lines: Sequence[dict]) -> Iterator[dict[str, Any]]:
+def samples(groups: Sequence[Group], lines: Sequence[dict]) -> Iterator[dict[str, Any]]:
     """A line with the demonstrations of each group, then one for each of its items; the prompt is both together."""
     for index, (group, rows) in enumerate(scored(groups, lines)):
         task, cut = group.loaded.task, group.cut
@@ -222,52 +191,3 @@ def _samples(groups: Sequence[Group], lines: Sequence[dict]) -> Iterator[dict[st
                 "tokens": [score[1] for score in row],
                 "greedy": [score[2] for score in row],
             }
-
-
-def plot(path: Path, cells: dict[Cell, Scores], metrics: dict[str, float], rule: str) -> None:
-    """Accuracy over k with one line a condition, accuracy by condition, and reliability, over all tasks."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    several = len({cell.task for cell in cells}) > 1
-    stem = MEAN if several else next(iter(cells)).task
-    measure = "accuracy" if any(name.endswith("_accuracy") for name in metrics) else "exact_match"
-    points: dict[str, list[tuple[int, float, float, float]]] = {}
-    for condition, k in dict.fromkeys((cell.condition, cell.k) for cell in cells):
-        name = f"{stem}_{condition}_k{k}_{measure}"
-        if name in metrics:
-            value, low, high = (metrics[name + end] for end in ("", "_low", "_high"))
-            points.setdefault(condition, []).append((k, value, value - low, high - value))
-    none = points.pop(NONE, [])
-    figure, (curve, bars, reliable) = pyplot.subplots(1, 3, figsize=(16, 4.4))
-    for condition, found in points.items():
-        places, values, lows, highs = zip(*sorted(none + found), strict=True)
-        curve.errorbar(places, values, yerr=(lows, highs), label=condition, marker="o", markersize=4, capsize=2)
-    curve.set(title=f"{measure.replace('_', ' ')}, {stem} of tasks" if several else stem, xlabel="demonstrations k")
-    shown = {NONE: none, **points} if none else points
-    most = {condition: max(found) for condition, found in shown.items()}
-    bars.bar(
-        [f"{condition}\nk={found[0]}" for condition, found in most.items()],
-        [found[1] for found in most.values()],
-        yerr=np.array([found[2:] for found in most.values()]).T,
-        capsize=3,
-        color=[f"C{i}" for i in range(len(most))],
-    )
-    bars.set(title="by condition, 95 % intervals")
-    bars.tick_params(axis="x", labelsize=7)
-    for condition in [c for c in (NONE, "gold", "random") if c in shown]:
-        own = [s for cell, s in cells.items() if (cell.condition, cell.k) == (condition, most[condition][0])]
-        confidence, right, _ = reliability(own, rule, BINS)
-        reliable.plot(confidence, right, marker="o", label=f"{condition}, k={number(most[condition][0])}")
-    reliable.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
-    reliable.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    for ax in (curve, bars, reliable):
-        ax.grid(alpha=0.3)
-    for ax in (curve, reliable):
-        ax.legend(fontsize=8)
-    figure.tight_layout()
-    with staged(path) as temporary:
-        figure.savefig(temporary, dpi=80)
-    pyplot.close(figure)
