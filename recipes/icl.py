@@ -12,7 +12,7 @@ calibrated) beside exact match in the full vocabulary; how sure the model is, an
 Result: docs/concepts/icl.md. Metrics: <task>_<condition>_k<k>_accuracy, _macro_f1, _ece (0 to 1), _brier (0 to 2),
 _exact_match (greedy decoding over the whole vocabulary writes the right label), by the first of --scoring; by the
 others <task>_<condition>_k<k>_<rule>_accuracy and so on; each with _low and _high, the ends of its 95 % interval over
-items and seeds. The task "mean" is the mean over the tasks.
+items and seeds. The task "mean" is the mean over the classification tasks.
 """
 
 from dataclasses import dataclass, field

@@ -81,6 +81,7 @@ def scores(kind: str = "classification", seeds: int = 2, items: int = 30) -> Sco
 
 def test_a_report_names_and_bounds_everything():
     cells = {Cell("a", "gold", 4): scores(), Cell("b_en", "gold", 4): scores("choice")}
+    cells[Cell("c", "gold", 4)] = scores()
     cells[Cell("a", "random", 4)] = scores()
     metrics = report(cells, ["direct", "calibrated"], 4, seed=0)
     for name in [name for name in metrics if not name.endswith(("_low", "_high"))]:
@@ -90,8 +91,10 @@ def test_a_report_names_and_bounds_everything():
     assert metrics["a_gold_k4_exact_match"] == pytest.approx(own.greedy.mean(), abs=1e-6)
     assert "a_gold_k4_calibrated_accuracy" in metrics and "a_random_k4_calibrated_accuracy" not in metrics
     assert "b_en_gold_k4_macro_f1" not in metrics
-    mean = (metrics["a_gold_k4_accuracy"] + metrics["b_en_gold_k4_accuracy"]) / 2
-    assert metrics["mean_gold_k4_accuracy"] == pytest.approx(mean, abs=1e-6)
+    mean = (metrics["a_gold_k4_accuracy"] + metrics["c_gold_k4_accuracy"]) / 2
+    assert metrics["mean_gold_k4_accuracy"] == pytest.approx(mean, abs=1e-6), "of the tasks that all measures suit"
+    choices = {Cell(task, "gold", 4): scores("choice") for task in "ab"}
+    assert "mean_gold_k4_accuracy" in report(choices, ["direct"], 4, seed=0)
     assert report({Cell("g", "gold", 4): scores("generation")}, ["direct"], 4, 0).keys() == {
         f"g_gold_k4_exact_match{end}" for end in ("", "_low", "_high")
     }

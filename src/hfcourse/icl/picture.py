@@ -14,13 +14,13 @@ MEASURES = {"accuracy": "-", "exact_match": "--"}
 
 
 def plot(path: Path, cells: dict[Cell, Scores], metrics: dict[str, float], rule: str) -> None:
-    """Accuracy and exact match over k with one line a condition, by condition, and reliability, over all tasks."""
+    """Accuracy and exact match over k and by condition, of the mean over tasks or of the first task; reliability."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    stem = MEAN if len({cell.task for cell in cells}) > 1 else next(iter(cells)).task
+    stem = MEAN if any(name.startswith(f"{MEAN}_") for name in metrics) else next(iter(cells)).task
     found: dict[tuple[str, str], dict[int, list[float]]] = {}
     for condition, k in dict.fromkeys((cell.condition, cell.k) for cell in cells):
         for measure in MEASURES:
@@ -41,7 +41,7 @@ def plot(path: Path, cells: dict[Cell, Scores], metrics: dict[str, float], rule:
             label, color = f"{condition}, {measure.replace('_', ' ')}", f"C{conditions.index(condition)}"
             style = {"linestyle": MEASURES[measure], "marker": "o", "capsize": 2}
             curve.errorbar(sorted(line), shape[0], yerr=shape[1:], label=label, color=color, **style)
-    curve.set(title=f"{stem} of all tasks" if stem == MEAN else stem, xlabel="demonstrations k")
+    curve.set(title=stem, xlabel="demonstrations k")
     width = 0.8 / max(len(measures), 1)
     for place, measure in enumerate(measures):
         own = [(i, found.get((c, measure), {}).get(0 if c == NONE else shots)) for i, c in enumerate(conditions)]

@@ -115,12 +115,14 @@ def report(cells: dict[Cell, Scores], rules: Sequence[str], shots: int, seed: in
     """Metrics `<task>_<condition>_k<k>_<measure>`, each also with _low and _high, the ends of its 95 % interval.
 
     Intervals are percentiles of a bootstrap over items and seeds; that of a share is never narrower than Wilson's for
-    as many items. The task "mean" is the mean over all tasks. The first rule is the one of these names; the others
-    are measured without demonstrations and with gold ones at `shots`, as `..._<rule>_<measure>`.
+    as many items. The task "mean" is the mean over the classification tasks, since every rule and measure applies to
+    each of them; where there are none, over all. The first rule is the one of these names; the others are measured
+    without demonstrations and with gold ones at `shots`, as `..._<rule>_<measure>`.
     """
     metrics: dict[str, float] = {}
     by_name: dict[str, list[Measured]] = {}
-    tasks = len({cell.task for cell in cells})
+    labelled = {cell.task for cell, scores in cells.items() if scores.kind == "classification"}
+    averaged = labelled or {cell.task for cell in cells}
     for cell, scores in cells.items():
         seeds, items = scores.greedy.shape
         resamples = resample(seeds, items, RESAMPLES, seed)
@@ -135,8 +137,9 @@ def report(cells: dict[Cell, Scores], rules: Sequence[str], shots: int, seed: in
                     narrow = wilson(measured.value, items)
                     low, high = min(low, narrow[0]), max(high, narrow[1])
                 metrics |= _named(f"{cell.name}_{name}", measured.value, low, high)
-                by_name.setdefault(f"{MEAN}_{cell.condition}_k{cell.k}_{name}", []).append(measured)
-    if tasks > 1:
+                if cell.task in averaged:
+                    by_name.setdefault(f"{MEAN}_{cell.condition}_k{cell.k}_{name}", []).append(measured)
+    if len(averaged) > 1:
         for name, all_measured in by_name.items():
             low, high = np.quantile(np.mean([m.resampled for m in all_measured], 0), [0.025, 0.975])
             metrics |= _named(name, float(np.mean([m.value for m in all_measured])), low, high)

@@ -125,7 +125,7 @@ def tables(metrics: dict[str, float], cells: Sequence[Cell]) -> list[tuple[str, 
     """For the card: accuracy (exact match in generation) of each task in each condition, and by the scoring rule."""
     columns = list(dict.fromkeys((cell.condition, cell.k) for cell in cells))
     names = list(dict.fromkeys(cell.task for cell in cells))
-    names += [MEAN] if len(names) > 1 else []
+    names += [MEAN] if any(name.startswith(f"{MEAN}_") for name in metrics) else []
     rows = []
     for task in names:
         cell = [_interval(metrics, f"{task}_{condition}_k{k}_accuracy") for condition, k in columns]
