@@ -8,7 +8,7 @@ DIR is a virtual environment with lm_eval[hf]==0.4.13 and the versions of constr
 it. The models gpt2, llama and t5 have random weights (large ones, so that a wrong token shows) and a tokenizer of the
 embedded corpus; a folder is a checkpoint. Requests are the labels of the first items behind k gold demonstrations.
 Each side is a process of its own that gets the texts: what is timed is from texts to log-likelihoods, tokenising and
-model, without imports and loading. Memory is the peak of the process above what it had when the model was loaded.
+model, without imports and loading. Memory is the peak of the process above what it had when a case began.
 The harness's default keeps one pass for labels of one token that have the same context (logits_cache), as ours does.
 """
 
@@ -42,17 +42,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models.split(","):
-            for task in options.tasks.split(","):
-                for shots in map(int, options.shots.split(",")):
-                    compare(options, Path(folder), model, task, shots)
+            compare(options, Path(folder), model)
 
 
-def compare(options: argparse.Namespace, folder: Path, name: str, task: str, shots: int) -> None:
+def compare(options: argparse.Namespace, folder: Path, name: str) -> None:
+    """All tasks and numbers of demonstrations with one model: a process for each side and round."""
     model = make_model(name, folder / name) if name in ("gpt2", "llama", "t5") else Path(name)
-    requests, labels = make_requests(options, task, shots)
+    cases = [(task, int(k)) for task in options.tasks.split(",") for k in options.shots.split(",")]
+    made = [make_requests(options, task, shots) for task, shots in cases]
     path = folder / "requests.json"
-    path.write_text(json.dumps(requests), encoding="utf-8")
-    found: dict[str, list[dict]] = {"ours": [], "lm_eval": []}
+    path.write_text(json.dumps([requests for requests, _ in made]), encoding="utf-8")
+    found: dict[str, list[list[dict]]] = {"ours": [], "lm_eval": []}
     for _ in range(options.rounds):
         for side, python in (("ours", sys.executable), ("lm_eval", options.lm_eval)):
             command = [python, __file__, "--side", side, str(model), str(path)]
@@ -61,17 +61,26 @@ def compare(options: argparse.Namespace, folder: Path, name: str, task: str, sho
             if done.returncode != 0:
                 sys.exit(f"{side}\n{done.stdout}\n{done.stderr}")
             found[side].append(json.loads(done.stdout.splitlines()[-1]))
-    ours, theirs = found["ours"][0]["scores"], found["lm_eval"][0]["scores"]
-    worst = max(abs(a[0] - b[0]) for a, b in zip(ours, theirs, strict=True))
-    greedy = sum(a[1] == b[1] for a, b in zip(ours, theirs, strict=True))
-    best = [[max(range(labels), key=lambda i: row[i][0]) for row in rows(side, labels)] for side in (ours, theirs)]
+    for i, ((task, shots), (requests, labels)) in enumerate(zip(cases, made, strict=True)):
+        ours, theirs = ([rounds[i] for rounds in found[side]] for side in ("ours", "lm_eval"))
+        print(f"\n{name}, {Path(task).stem}, k = {shots}: {len(requests)} requests, {ours[0]['tokens']:,} tokens")
+        report(ours, theirs, labels)
+
+
+def report(ours: list[dict], theirs: list[dict], labels: int) -> None:
+    """What the rounds of both sides say of one case."""
+    pairs = list(zip(ours[0]["scores"], theirs[0]["scores"], strict=True))
+    greedy = sum(a[1] == b[1] for a, b in pairs)
+    sides = [[pair[side] for pair in pairs] for side in (0, 1)]
+    best = [[max(range(labels), key=lambda i: row[i][0]) for row in rows(side, labels)] for side in sides]
     same = sum(a == b for a, b in zip(*best, strict=True))
-    print(f"\n{name}, {Path(task).stem}, k = {shots}: {len(requests)} requests, {found['ours'][0]['tokens']:,} tokens")
-    print(f"log-likelihoods differ by {worst:.1e} at most; greedy equal {greedy} of {len(ours)}; ", end="")
-    print(f"predictions equal {same} of {len(best[0])}")
-    for key, unit in (("speed", "requests/s"), ("memory", "MB above the loaded model")):
-        mine, other = ([row[key] for row in found[side]] for side in ("ours", "lm_eval"))
-        ratios = [a / b for a, b in zip(mine, other, strict=True)]
+    worst = max(abs(a[0] - b[0]) for a, b in pairs)
+    longest = ours[0]["longest"]
+    print(f"log-likelihoods differ by {worst:.1e} at most (labels of up to {longest} tokens); ", end="")
+    print(f"greedy equal {greedy} of {len(pairs)}; predictions equal {same} of {len(best[0])}")
+    for key, unit in (("speed", "requests/s"), ("memory", "MB above the start")):
+        mine, other = ([row[key] for row in side] for side in (ours, theirs))
+        ratios = [a / b for a, b in zip(mine, other, strict=True) if b]
         print(
             f"{unit:<26} ours {statistics.median(mine):>8.4g}   harness {statistics.median(other):>8.4g}   "
             f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",
@@ -164,15 +173,18 @@ class Memory(threading.Thread):
 
 
 def run_side(options: argparse.Namespace, side: str, model: str, path: str) -> None:
-    """Score the requests and print one line of JSON: scores, requests a second, MB, tokens of the requests."""
-    requests = json.loads(Path(path).read_text(encoding="utf-8"))
+    """Score each case and print one line of JSON: scores, requests a second, MB, tokens of the requests."""
+    cases = json.loads(Path(path).read_text(encoding="utf-8"))
     score = our_side(model, options.batch_tokens) if side == "ours" else their_side(model, options.batch_size)
-    memory, began = Memory(), time.perf_counter()
-    scores, tokens = score(requests)
-    seconds = time.perf_counter() - began
-    memory.over = True
-    used = memory.peak - memory.before
-    print(json.dumps({"scores": scores, "speed": len(requests) / seconds, "memory": used, "tokens": tokens}))
+    found = []
+    for requests in cases:
+        memory, began = Memory(), time.perf_counter()
+        scores, tokens, longest = score(requests)
+        seconds = time.perf_counter() - began
+        memory.over = True
+        found.append({"scores": scores, "speed": len(requests) / seconds, "memory": memory.peak - memory.before})
+        found[-1] |= {"tokens": tokens, "longest": longest}
+    print(json.dumps(found))
 
 
 def our_side(folder: str, budget: int):  # type: ignore[no-untyped-def]
@@ -190,13 +202,15 @@ def our_side(folder: str, budget: int):  # type: ignore[no-untyped-def]
     encoder = Encoder(tokenizer, model.config.is_encoder_decoder)
     engine = (EncoderDecoder if model.config.is_encoder_decoder else Causal)(model, budget)
 
-    def score(requests: list[list]) -> tuple[list, int]:
+    def score(requests: list[list]) -> tuple[list, int, int]:
+        engine.asked = 0
         items: dict[str, list[Pair]] = {}
         for _, context, target in requests:
             items.setdefault(context, []).append(Pair(context, target))
         encoded = encoder.encode(requests[0][0], list(items.values()))
         found = engine.score([encoded.queries(i) for i in range(len(items))])
-        return [[score.logprob, score.greedy] for item in found for score in item], engine.asked
+        scores = [score for item in found for score in item]
+        return [[score.logprob, score.greedy] for score in scores], engine.asked, max(s.tokens for s in scores)
 
     return score
 
@@ -207,12 +221,12 @@ def their_side(folder: str, batch_size: int):  # type: ignore[no-untyped-def]
 
     lm = HFLM(pretrained=folder, device="cpu", dtype="float32", batch_size=batch_size)
 
-    def score(requests: list[list]) -> tuple[list, int]:
+    def score(requests: list[list]) -> tuple[list, int, int]:
         instances = [
             Instance("loglikelihood", {}, ("".join(demonstrations) + context, target), i)
             for i, (demonstrations, context, target) in enumerate(requests)
         ]
-        return [list(pair) for pair in lm.loglikelihood(instances, disable_tqdm=True)], 0
+        return [list(pair) for pair in lm.loglikelihood(instances, disable_tqdm=True)], 0, 0
 
     return score
 
