@@ -1,6 +1,9 @@
 """recipes/icl.py: its numbers, its input, its push; what holds for all recipes is in test_contract_*.py."""
 
 import json
+import os
+import subprocess
+import sys
 
 from hfcourse.icl.engine import Query, score_alone
 
@@ -171,3 +174,21 @@ def test_a_bad_task_is_one_sentence(runner, config, rows, tmp_path, change, said
 def test_refusals(runner, config, tmp_path, arguments, said):
     command = ["--config", config("icl"), "--output_dir", str(tmp_path / "run"), *arguments]
     assert_refused(runner.run("icl", *command), said)
+
+
+@pytest.mark.slow
+def test_random_labels_cost_little_and_one_demonstration_shows_what_is_asked(tmp_path):
+    """The claim at full size: base model and lab, as `make icl` runs them."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    for command in (
+        ["-m", "hfcourse.world", "--output", "runs/world"],
+        [ROOT / "recipes/pretrain.py", "--config", ROOT / "configs/pretrain/llama-icl-medium.yaml"],
+        [ROOT / "recipes/icl.py", "--config", ROOT / "configs/icl/tiny.yaml"],
+    ):
+        subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=environment, check=True)
+    metrics = read(tmp_path / "runs/icl/tiny/results.json")["metrics"]
+    exact = {cell: metrics[f"mean_{cell}_exact_match"] for cell in ("none_k0", "gold_k1", "gold_k8", "random_k8")}
+    assert exact["gold_k1"] > exact["none_k0"] + 0.1
+    assert exact["random_k8"] > exact["gold_k8"] - 0.05
+    assert metrics["capital_en_gold_k8_accuracy"] > metrics["capital_en_wrong_k8_accuracy"] + 0.3
