@@ -10,6 +10,7 @@ from hfcourse.icl.engine import Query, score_alone
 import pytest
 import yaml
 from contract import assert_refused, read
+from runner import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
