@@ -29,6 +29,6 @@ def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engin
     expected = [[score_alone(model, query) for query in item] for item in items]
     pairs = [(a, b) for x, y in zip(found, expected, strict=True) for a, b in zip(x, y, strict=True)]
     worst = max(abs(a.logprob - b.logprob) / a.tokens for a, b in pairs)
-    if worst > CLOSE.get(model.dtype, ROUGH):
+    if not worst <= CLOSE.get(model.dtype, ROUGH):  # so that no number is not close
         return OneByOne(model), f"one prompt at a time: shared prefixes change this model's scores by {worst:.2g} nats"
     return engine, f"shared prefixes; the longest prompts scored alone differ by {worst:.1g} nats a token"
