@@ -80,7 +80,7 @@ def report(ours: list[dict], theirs: list[dict], labels: int) -> None:
     print(f"greedy equal {greedy} of {len(pairs)}; predictions equal {same} of {len(best[0])}")
     for key, unit in (("speed", "requests/s"), ("memory", "MB above the start")):
         mine, other = ([row[key] for row in side] for side in (ours, theirs))
-        ratios = [a / b for a, b in zip(mine, other, strict=True) if b]
+        ratios = [a / b for a, b in zip(mine, other, strict=True) if b] or [float("nan")]
         print(
             f"{unit:<26} ours {statistics.median(mine):>8.4g}   harness {statistics.median(other):>8.4g}   "
             f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",

@@ -22,7 +22,7 @@ from hfcourse.data.load import load_data
 from hfcourse.data.texts import Texts
 from hfcourse.errors import InputError
 from hfcourse.icl.demonstrations import CONDITIONS, NONE, SEEDS
-from hfcourse.icl.groups import load_tasks, load_unrelated, make_groups, read_cuts, score_groups
+from hfcourse.icl.groups import keep_what_fits, load_tasks, load_unrelated, make_groups, read_cuts, score_groups
 from hfcourse.icl.picture import plot
 from hfcourse.icl.prompts import Encoder
 from hfcourse.icl.report import report
@@ -45,7 +45,7 @@ class ICLArguments(RunArguments):
     dataset_name: str | None = field(default=None, metadata={"help": "Other data for the only task: file or folder."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Draw demonstrations from N rows."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Ask about the first N rows of each task."})
-    skip_bad_rows: bool = field(default=False, metadata={"help": "Drop and count rows that can't be used."})
+    skip_bad_rows: bool = field(default=False, metadata={"help": "Drop and count what can't be used or is too long."})
     conditions: str = field(default=f"{NONE},gold,random", metadata={"help": f"Of {NONE}, {', '.join(CONDITIONS)}."})
     shots: int = field(default=8, metadata={"help": "Demonstrations in a prompt."})
     curve: str = field(default="", metadata={"help": "Other numbers of demonstrations for gold and random: 1,2,4."})
@@ -77,9 +77,10 @@ def main():
         def texts(name):
             return load_data(DataArguments(name, eval_share=0), Texts(), training.seed).train.dataset["text"][:]
 
-        tasks = load_tasks(script.tasks, read_yaml, load)
-        unrelated = load_unrelated(script.unrelated_text, cuts, texts)
         encoder, limit = Encoder(tokenizer, model.config.is_encoder_decoder), longest_input(model, tokenizer)
+        tasks = load_tasks(script.tasks, read_yaml, load)
+        tasks = [keep_what_fits(task, encoder, limit, script.skip_bad_rows) for task in tasks]
+        unrelated = load_unrelated(script.unrelated_text, cuts, texts)
         free = script.shots if "calibrated" in rules else None
         groups = make_groups(tasks, cuts, encoder, limit, unrelated, script.balanced, script.ordered, free)
         engine, sharing = make_engine(model, groups, script.batch_tokens)

@@ -147,7 +147,7 @@ def test_it_is_pushed_with_its_samples(runner, config, public, finished):
         ({"labels": {"good": "good"}}, "labels has fewer than two different words"),
         ({"labels": {"good": "good", "nice": "nice"}}, "unknown label: 'bad', expected one of 'good', 'nice'"),
         ({"kind": "ranking"}, "kind is one of classification, choice, generation"),
-        ({"template": "{text}" * 300 + " {label}"}, "tokens without any demonstration, and this model takes 512"),
+        ({"template": "{text}" * 300 + " {label}"}, "2 of 2 questions are longer than the 512 tokens of this model"),
     ],
 )
 def test_a_bad_task_is_one_sentence(runner, config, rows, tmp_path, change, said):

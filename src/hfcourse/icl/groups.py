@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,6 +158,23 @@ def same_script(unrelated: Unrelated, task: Loaded) -> Unrelated:
     return Unrelated(texts, words) if texts and words else unrelated
 
 
+def keep_what_fits(loaded: Loaded, encoder: Encoder, limit: int, skip: bool) -> Loaded:
+    """A task without the items whose question alone is longer than the model takes: with `skip`, or InputError."""
+    pairs = [of(item, loaded.task, channel=False) for item in loaded.items]
+    queries = encoder.encode([], pairs).items
+    lengths = [max(len(q.context) + len(q.target) for q in item) for item in queries]
+    kept = [item for item, length in zip(loaded.items, lengths, strict=True) if length <= limit]
+    if len(kept) == len(loaded.items):
+        return loaded
+    said = f"{len(lengths) - len(kept)} of {len(lengths)} questions are longer than the {limit} tokens of this model"
+    if not skip or not kept:
+        raise InputError(
+            f"task {loaded.task.name}: {said}, without any demonstration; the longest has {max(lengths)}"
+            + (": --skip_bad_rows true leaves them out" if kept else "")
+        )
+    return replace(loaded, items=kept, notes=[*loaded.notes, f"Dropped: {said}."])
+
+
 def make_groups(
     tasks: Sequence[Loaded],
     cuts: Sequence[Cut],
@@ -171,7 +188,7 @@ def make_groups(
     """Every group of an evaluation with its tokens, none longer than `limit`: demonstrations are dropped, at the end.
 
     `free`: the number of demonstrations (and none) behind which inputs that say nothing are scored too; None: nowhere.
-    Raises InputError where a question does not fit without any, or labels can't be told apart.
+    Every question fits without any: see `keep_what_fits`. Raises InputError where labels can't be told apart.
     """
     groups = []
     for loaded in tasks:
@@ -187,12 +204,7 @@ def make_groups(
                 if free is not None and not cut.channel and is_main(cut.condition, cut.k, free):
                     pairs += content_free(loaded.task)
                 encoded = encoder.encode(demonstrations, pairs)
-                while encoded.longest() > limit:
-                    if not demonstrations:
-                        raise InputError(
-                            f"task {loaded.task.name}: a question has {encoded.longest()} tokens without any "
-                            f"demonstration, and this model takes {limit}"
-                        )
+                while encoded.longest() > limit and demonstrations:
                     over = (encoded.longest() - limit) * len(demonstrations) // encoded.longest()
                     demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
                     encoded = encoder.encode(demonstrations, pairs)
