@@ -204,7 +204,12 @@ def make_groups(
                 if free is not None and not cut.channel and is_main(cut.condition, cut.k, free):
                     pairs += content_free(loaded.task)
                 encoded = encoder.encode(demonstrations, pairs)
-                while encoded.longest() > limit and demonstrations:
+                while encoded.longest() > limit:
+                    if not demonstrations:  # of P(input | label), whose text is another one
+                        raise InputError(
+                            f"task {loaded.task.name}: {encoded.longest()} tokens without any demonstration by the "
+                            f"rule channel, and this model takes {limit}"
+                        )
                     over = (encoded.longest() - limit) * len(demonstrations) // encoded.longest()
                     demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
                     encoded = encoder.encode(demonstrations, pairs)
