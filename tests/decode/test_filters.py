@@ -6,8 +6,13 @@ from hfcourse.decode.filters import min_p, no_repeat_ngram, repetition_penalty, 
 
 import pytest
 import torch
-from transformers import MinPLogitsWarper, NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
-from transformers import TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 
 PROBABILITIES = [0.1, 0.4, 0.05, 0.2, 0.25]

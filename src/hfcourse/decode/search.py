@@ -13,14 +13,17 @@ class Reader:
     """Scores of the next token (B, V) for ids (B, T) that grow: a causal model and its cache read each token once."""
 
     def __init__(self, model: Any, hidden: bool = False):
-        self.model, self.hidden, self.cache, self.length = model, hidden, None, 0
+        self.model, self.hidden, self.length = model, hidden, 0
+        self.cache: Any = None
+        self.states: Any = None
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
-        """`states` are then the last hidden states (B, new, D) of the tokens that were new, where `hidden` is asked."""
+        """Where `hidden` is asked, `states` are then the last hidden states (B, new, D) of the new tokens."""
         options = {"past_key_values": self.cache, "use_cache": True, "output_hidden_states": self.hidden}
         output = self.model(input_ids=ids[:, self.length :], **options)
         self.cache, self.length = output.past_key_values, ids.shape[1]
-        self.states = output.hidden_states[-1] if self.hidden else None
+        if self.hidden:
+            self.states = output.hidden_states[-1]
         return output.logits[:, -1].float()
 
     def keep(self, rows: torch.Tensor) -> None:

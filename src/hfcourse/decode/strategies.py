@@ -1,4 +1,4 @@
-"""Strategies by name, such as `top_p=0.9+temperature=0.7`: for `generate`, and from scratch by this folder's functions.
+"""Strategies by name, such as `top_p=0.9+temperature=0.7`: as arguments of `generate`, and from scratch.
 
 A strategy is one or more settings joined by +; a setting is a name of SETTINGS, with its value where it takes one.
 """
@@ -66,8 +66,8 @@ class Strategy:
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `generate`, whose own defaults (it draws from the 50 likeliest) are turned off."""
-        given = {SETTINGS[name].argument: value for name, value in self.settings.items() if SETTINGS[name].argument}
-        neutral = {"num_beams": 1, "top_k": 0} if self.draws else {"num_beams": 1}
+        given = {key: value for name, value in self.settings.items() if (key := SETTINGS[name].argument)}
+        neutral: dict[str, Any] = {"num_beams": 1, "top_k": 0} if self.draws else {"num_beams": 1}
         if "contrastive" in self.settings:
             neutral |= {"top_k": CANDIDATES, "custom_generate": contrastive_rows}
         return {"do_sample": self.draws, **neutral, **given}
