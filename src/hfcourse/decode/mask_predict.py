@@ -8,7 +8,12 @@ import torch
 
 @torch.no_grad()
 def mask_predict(
-    model: Any, ids: torch.Tensor, mask_id: int, passes: int, never: Collection[int], attention: torch.Tensor | None = None
+    model: Any,
+    ids: torch.Tensor,
+    mask_id: int,
+    passes: int,
+    never: Collection[int],
+    attention: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Fill every mask token of ids (B, T) in `passes` passes, none of them with a token of `never`.
 

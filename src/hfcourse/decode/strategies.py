@@ -4,7 +4,7 @@ A strategy is one or more settings joined by +; a setting is a name of SETTINGS,
 """
 
 import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -170,3 +170,22 @@ def _value(text: str, name: str, value: str) -> Any:
 
 def _example(name: str) -> str:
     return {"beam": "5", "no_repeat_ngram": "3", "top_k": "50", "repetition_penalty": "1.2"}.get(name, "0.9")
+
+
+def parse_strategies(texts: Sequence[str]) -> dict[str, Strategy]:
+    """Strategies by their texts, in order; InputError also for none, and for one that is there twice."""
+    found = [parse_strategy(text) for text in texts]
+    if not found:
+        raise InputError(f"--strategies names at least one of {', '.join(SETTINGS)}")
+    for i, strategy in enumerate(found):
+        if same := [other for other in found[:i] if other.settings == strategy.settings]:
+            raise InputError(f"--strategies {strategy.text}: it is there already, as {same[0].text}")
+    return {strategy.text: strategy for strategy in found}
+
+
+def check_vocabulary(strategies: Iterable[Strategy], size: int) -> None:
+    """Refuse a k or a beam above the number of tokens that there are to choose from."""
+    for strategy in strategies:
+        for name in ("top_k", "beam"):
+            if strategy.settings.get(name, 0) > size:
+                raise InputError(f"--strategies {strategy.text}: the vocabulary has {size} tokens, fewer than {name}")

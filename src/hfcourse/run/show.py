@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,7 +41,9 @@ def number(value: float | None) -> str:
 
 
 def took(results: dict[str, Any]) -> str:
-    """What a run did: optimiser steps, or the scores that an evaluation took."""
+    """What a run did: optimiser steps, or the tokens that it wrote, or the scores that an evaluation took."""
+    if "tokens" in results:
+        return f"{results['tokens']:,} tokens"
     return f"{results['steps']} steps" if "steps" in results else f"{results['requests']:,} scores"
 
 
@@ -62,6 +65,36 @@ def intervals(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
     return ["metric", *shown], [[name, *(values.get(key, "") for key in shown)] for name, values in found.items()]
 
 
+# Measures of a way to generate, with their headings; the longer name comes first where one ends in another. Those
+# without a heading stand in the model card alone, and so does the writer's own perplexity where there is a judge: a
+# terminal is 80 characters wide.
+MEASURES = {
+    "judge_perplexity": "judged",
+    "perplexity": "perplexity",
+    "repetition": "repeats",
+    "doubled": "",
+    "distinct_2": "distinct",
+    "self_bleu": "",
+    "truth_en": "true en",
+    "truth_zh": "true zh",
+    "length": "",
+}
+
+
+def measures(metrics: dict[str, float]) -> list[str]:
+    """Those of MEASURES that any way to generate has."""
+    return [m for m in MEASURES if any(name.endswith(f"_{m}") for name in metrics)]
+
+
+def by_way(metrics: dict[str, float], measures: Iterable[str]) -> list[list[str]]:
+    """Rows of metrics `<way>_<measure>`: a way to generate, and the values of these measures."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        measure = next(m for m in MEASURES if name.endswith(f"_{m}"))
+        found.setdefault(name.removesuffix(f"_{measure}"), {})[measure] = value
+    return [[way, *(number(values.get(m)) for m in measures)] for way, values in found.items()]
+
+
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
     """Print samples side by side, a column a key, long texts cut."""
     table = Table(*(escape(key) for key in samples[0]), show_lines=True)
@@ -76,6 +109,11 @@ def show_results(results: dict[str, Any], folder: Path, console: Console | None 
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
     if any(name.endswith("_low") for name in results["metrics"]):
         head, rows = intervals(results["metrics"])
+    elif "tokens" in results:
+        shown = [m for m in measures(results["metrics"]) if MEASURES[m]]
+        if "judge_perplexity" in shown:
+            shown.remove("perplexity")
+        head, rows = ["", *(MEASURES[m] for m in shown)], by_way(results["metrics"], shown)
     else:
         head = ["metric", "before", "after"]
         rows = [[name, number(before), number(after)] for name, before, after in pair_up(results["metrics"])]
