@@ -8,14 +8,16 @@ from pathlib import Path
 from hfcourse.errors import InputError
 from hfcourse.world.card import card
 from hfcourse.world.documents import Row, corpus
+from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
+from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.preferences import preferences, prompts
 from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 2
+VERSION = 3
 
 
 def files(world: World) -> dict[str, list[Row]]:
@@ -33,10 +35,11 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)
         found[f"translation/{split}.jsonl"] = translation(world, test)
+        found[f"icl/corpus/{split}.jsonl"] = icl_corpus(world, test)
         for language, lang in enumerate(LANGUAGES):
             found[f"classification/topic_{lang}/{split}.jsonl"] = topic(world, language, test)
             found[f"classification/sentiment_{lang}/{split}.jsonl"] = sentiment(world, language, test)
-    return found
+    return found | icl_tasks(world)
 
 
 def write(world: World, folder: str | Path) -> dict[str, int]:

@@ -20,6 +20,9 @@ FILES = """\
 | classification/sentiment_* | text, label | test: half with adjectives never used in training |
 | preferences/ | prompt, chosen, rejected, aspect, lang, fact | reward modelling; no test fact is in training |
 | prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
+| icl/corpus/ | text, lang | pre-training for in-context learning: documents, and examples in one form |
+| icl/*/ | a word or a country, and what to say | in-context tasks; no test name stands in an example |
+| icl/unrelated.jsonl | text, lang | sentences far from these tasks |
 | translation/ | en, zh | test: new combinations of known words |
 """
 
