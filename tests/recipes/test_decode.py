@@ -15,11 +15,11 @@ SMALL = {
     "model_name_or_path": "runs/pretrain/small",
     "judge": "runs/pretrain/small",
     "dataset_name": "runs/world/corpus",
-    "exam": "runs/world/cloze.jsonl",
+    "exam": "cloze.jsonl",
     "max_eval_samples": 12,
     "prompt_tokens": 8,
     "max_new_tokens": 8,
-    "batch_size": 150,
+    "batch_size": 10,
     "strategies": STRATEGIES,
 }
 FILES = {"distribution.png", "speed.png"}
@@ -43,9 +43,10 @@ def test_a_greedy_text_is_what_plain_generate_writes_and_its_perplexity_that_of_
     rows = samples(folder, part="texts", way="greedy")
     total = count = 0
     for row in rows:
-        ids = tokenizer(row["prompt"], add_special_tokens=False, return_tensors="pt")["input_ids"]
+        ids = torch.tensor([row["prompt_ids"]])
         whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
-        assert tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True).strip() == row["text"]
+        assert whole[0, ids.shape[1] :].tolist() == row["ids"]
+        assert tokenizer.decode(row["ids"], skip_special_tokens=True).strip() == row["text"]
         logprobs = model(whole).logits[0, :-1].log_softmax(-1).gather(1, whole[0, 1:, None])[:, 0]
         total, count = total - logprobs[ids.shape[1] - 1 :].sum().item(), count + whole.shape[1] - ids.shape[1]
     metrics = read(folder / "results.json")["metrics"]
@@ -60,16 +61,14 @@ def test_the_measures_are_as_they_should_be(finished):
     assert metrics["no_repeat_ngram_2_repetition"] == 0 and metrics["human_length"] == 8
 
 
-def test_the_openings_of_the_exam_tell_their_answer(finished):
+def test_truth_is_the_share_of_openings_whose_answer_stands_in_what_follows(finished):
     folder = finished("decode").folder
-    assert (
-        "exam: 334 openings to continue; 146 that don't tell what comes are left out" in finished("decode").outcome.out
-    )
-    rows = samples(folder, part="truth", way="greedy")
-    assert len(rows) == 334 and {row["prompt"] for row in rows} > {
-        "The capital of Hefaso is",
-        "在叫赫法索的国家，首都是",
-    }
+    metrics = read(folder / "results.json")["metrics"]
+    for way, text in zip(WAYS, STRATEGIES, strict=True):
+        rows = samples(folder, part="truth", way=text)
+        assert len(rows) == 22 and all(row["right"] == (row["answer"] in row["text"]) for row in rows)
+        shares = [metrics[f"{way}_truth_{lang}"] for lang in ("en", "zh")]
+        assert min(shares) <= sum(row["right"] for row in rows) / 22 <= max(shares)
 
 
 def test_what_is_drawn_does_not_depend_on_what_else_is(finished, runner, config):
@@ -97,7 +96,7 @@ def test_all_at_once_in_passes_and_one_by_one(finished, runner, config):
     assert len(samples(folder, part="passes", way="4")) == 12
     for name in ("curves.png", *FILES):
         with Image.open(folder / name) as picture:
-            assert picture.width > 500 and len(set(picture.convert("L").getdata())) > 10
+            assert picture.width > 300 and len(set(picture.convert("L").getdata())) > 10
 
 
 def test_a_model_that_changed_since_is_noticed(finished, runner, config, tmp_path):
@@ -123,8 +122,8 @@ def test_a_model_that_changed_since_is_noticed(finished, runner, config, tmp_pat
         (["--strategies", "greedy", "greedy"], "greedy: it is there already"),
         (["--strategies", "top_k=100000"], "--strategies top_k=100000: the vocabulary has"),
         (
-            ["--prompt_tokens", "60"],
-            "--prompt_tokens 60 and --max_new_tokens 8: each is 1 or more, and together at most",
+            ["--prompt_tokens", "505"],
+            "--prompt_tokens 505 and --max_new_tokens 8: each is 1 or more, and together at most",
         ),
         (["--max_new_tokens", "0"], "--max_new_tokens 0: each is 1 or more"),
         (["--prompt_tokens", "400"], "no document has 408 tokens or more"),

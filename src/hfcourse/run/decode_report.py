@@ -179,4 +179,4 @@ def _samples(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict]) -> 
         for prompt, ids, noted in rows_of(writer, pieces, lines, part, name):
             line = {"part": part, "way": name, "prompt": prompt.text, "text": _text(writer, part, ids)}
             answer = {"answer": prompt.answer, "right": noted["right"]} if part == "truth" else {}
-            yield line | answer | {"tokens": len(ids)}
+            yield line | answer | {"prompt_ids": prompt.ids, "ids": ids}
