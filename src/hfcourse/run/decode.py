@@ -10,7 +10,8 @@ from hfcourse.decode.mask_predict import left_to_right, mask_predict
 from hfcourse.decode.strategies import Strategy
 from hfcourse.errors import InputError
 from hfcourse.run.evaluation import Journal, Progress
-from hfcourse.run.prompts import MORE, Prompt, Reader, join_pieces, names, pad_id
+from hfcourse.run.models import longest_input
+from hfcourse.run.prompts import MORE, Prompt, Reader, head_ids, join_pieces, names, pad_id
 from hfcourse.run.run import Run
 
 import torch
@@ -86,14 +87,13 @@ class Writer:
         assert self.infiller is not None
         model, tokenizer = self.infiller.model, self.infiller.tokenizer
         mask, never = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
-        head, tail = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
-        rows = [head + p.ids + [mask] * len(p.human) + tail for p in prompts]
+        rows = [p.ids + [mask] * len(p.human) + [tokenizer.sep_token_id] for p in prompts]
         ids = torch.tensor(rows, device=model.device)  # (B, T), all of one length
         if passes == ONE_BY_ONE:
             filled = left_to_right(model, ids, mask, never)
         else:
             filled = mask_predict(model, ids, mask, int(passes), never)
-        return filled[:, 1 + len(prompts[0].ids) : -1].tolist()
+        return filled[:, len(prompts[0].ids) : -1].tolist()
 
     def _judge(self, piece: Piece, prompts: list[Prompt], ids: list[list[int]]) -> list[list[float]]:
         """The judge's score of each text by its own tokens, or by the same ones where it has the same vocabulary."""
@@ -102,14 +102,14 @@ class Writer:
         assert writer is not None
         if writer.tokenizer.get_vocab() == self.judge.tokenizer.get_vocab():
             return score(self.judge, [p.ids for p in prompts], ids)
-        starts, ends = [], []
+        head, starts, ends = head_ids(self.judge.tokenizer), [], []
         for prompt, row in zip(prompts, ids, strict=True):
             whole = writer.tokenizer.decode(prompt.ids + row, skip_special_tokens=True)
             text, opening = (join_pieces(t) if piece.part == "passes" else t for t in (whole, prompt.text))
             encoded = self.judge.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
             # At least one token is read before the first that is judged.
-            first = max(sum(end <= len(opening) for _, end in encoded["offset_mapping"]), 1)
-            starts.append(encoded["input_ids"][:first])
+            first = max(sum(end <= len(opening) for _, end in encoded["offset_mapping"]), 1 - len(head))
+            starts.append(head + encoded["input_ids"][:first])
             ends.append(encoded["input_ids"][first:])
         return score(self.judge, starts, ends)
 
@@ -122,7 +122,9 @@ def _until(ids: list[int], ends: list[int]) -> list[int]:
 @torch.no_grad()
 def score(reader: Reader, prompts: list[list[int]], texts: list[list[int]]) -> list[list[float]]:
     """[sum of log-probabilities in nats, tokens] of each text behind its prompt, by the plain model: no filter."""
-    rows = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
+    longest = longest_input(reader.model, reader.tokenizer)  # a judge may take fewer than the writer
+    texts = [text[: max(longest - len(prompt), 0)] for prompt, text in zip(prompts, texts, strict=True)]
+    rows = [(prompt + text)[:longest] for prompt, text in zip(prompts, texts, strict=True)]
     width, pad = max(map(len, rows)), pad_id(reader.tokenizer)
     ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=reader.model.device)  # (B, T)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=reader.model.device)
@@ -138,7 +140,7 @@ def make_pieces(writer: Writer) -> list[Piece]:
     """All pieces of work, of at most `batch_size` rows."""
     if (size := writer.batch_size) < 1:
         raise InputError(f"--batch_size must be at least 1, not {size}")
-    names = {
+    ways = {
         "texts": [HUMAN, *writer.strategies],
         "truth": list(writer.strategies),
         "passes": powers_of_two(writer.new),
@@ -146,7 +148,7 @@ def make_pieces(writer: Writer) -> list[Piece]:
     return [
         Piece(part, name, tuple(range(start, min(start + size, len(rows)))))
         for part, rows in writer.prompts.items()
-        for name in names[part]
+        for name in ways[part]
         for start in range(0, len(rows), size)
     ]
 

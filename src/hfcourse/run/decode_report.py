@@ -15,7 +15,7 @@ from hfcourse.run.plan import describe_processes, describe_rows
 from hfcourse.run.prompts import Prompt, Reader, join_pieces
 from hfcourse.run.record import metric_line
 from hfcourse.run.run import Run
-from hfcourse.run.show import MEASURES, by_way, number
+from hfcourse.run.show import by_way, number
 
 import torch
 from rich.console import Console
@@ -125,11 +125,13 @@ def tables(
     metrics: dict[str, float], writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict]
 ) -> list[tuple[str, list[str], list[list[str]]]]:
     """For the card: a row for each way to generate, with its speed."""
-    measures = [m for m in MEASURES if any(name.endswith(f"_{m}") for name in metrics)]
-    rows = by_way(metrics, measures)
+    measured, found = by_way(metrics)
     speeds = tokens_per_second(writer, pieces, lines)
-    body = [[f"`{row[0]}`", *row[1:], number(speeds.get(row[0]))] for row in rows]
-    return [("Each way to generate", ["way", *measures, "tokens a second"], body)]
+    rows = [
+        [f"`{way}`", *(number(values.get(name)) for name in measured), number(speeds.get(way))]
+        for way, values in found.items()
+    ]
+    return [("Each way to generate", ["way", *measured, "tokens a second"], rows)]
 
 
 def samples(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict], count: int = 2) -> list[dict[str, str]]:
@@ -160,12 +162,8 @@ def write_report(
     """samples.jsonl (every text), metrics.jsonl, the pictures; then the journals are no longer needed."""
     with staged(folder / "samples.jsonl") as path:
         write_lines(path, _samples(writer, pieces, lines))
-    stems = dict.fromkeys(stem_of(writer, piece.part, piece.name) for piece in pieces)
-    names = {stem: {m: metrics[f"{stem}_{m}"] for m in MEASURES if f"{stem}_{m}" in metrics} for stem in stems}
-    write_text(
-        folder / "metrics.jsonl",
-        "".join(filter(None, (metric_line({"way": stem, **values}) for stem, values in names.items()))),
-    )
+    found = [metric_line({"way": way, **values}) for way, values in by_way(metrics)[1].items()]
+    write_text(folder / "metrics.jsonl", "".join(filter(None, found)))
     plot(folder / "curves.png", writer, metrics)
     plot_speed(folder / "speed.png", writer, metrics, tokens_per_second(writer, pieces, lines))
     plot_distribution(

@@ -68,24 +68,24 @@ def load_reader(name: str, auto_class: Any, device: torch.device) -> Reader:
     return Reader(name, model.to(device).eval(), tokenizer)
 
 
-def read_prompts(split: Split, reader: Reader, length: int, new: int) -> list[Prompt]:
+def read_prompts(split: Split, reader: Reader, length: int, new: int, behind: int = 0) -> list[Prompt]:
     """The first `length` tokens of each document that has `new` more, with these; InputError where none has.
 
-    Raises InputError too where prompt and text together are longer than the model takes.
+    Raises InputError too where prompt, text and what comes `behind` it are more tokens than the model takes.
     """
     tokenizer = reader.tokenizer
     longest = longest_input(reader.model, tokenizer)
-    if length < 1 or new < 1 or length + new > longest:
+    if length < 1 or new < 1 or length + new + behind > longest:
         raise InputError(
             f"--prompt_tokens {length} and --max_new_tokens {new}: each is 1 or more, and together at most the "
-            f"{longest} that {reader.name} takes"
+            f"{longest - behind} that {reader.name} takes"
         )
-    prompts = []
+    prompts, head = [], head_ids(tokenizer)
     for row in split.dataset:
-        # Only as much text as can matter: a tokenizer warns of what is longer than its model.
-        ids = tokenizer(row["text"], add_special_tokens=False, verbose=False)["input_ids"]
+        ids = head + tokenizer(row["text"], add_special_tokens=False, verbose=False)["input_ids"]
         if len(ids) >= length + new:
-            prompts.append(Prompt(ids[:length], tokenizer.decode(ids[:length]), ids[length : length + new]))
+            text = tokenizer.decode(ids[:length], skip_special_tokens=True)
+            prompts.append(Prompt(ids[:length], text, ids[length : length + new]))
     if not prompts:
         raise InputError(f"{split.place.rsplit(',', 1)[0]}: no document has {length + new} tokens or more")
     return prompts
@@ -103,8 +103,10 @@ def read_openings(path: str | None, tokenizer: Any, longest: int) -> tuple[list[
         if not isinstance(text, str) or text.count(GAP) != 1 or not isinstance(answer, str) or not answer.strip():
             raise InputError(f"expected a text with one {GAP} in it and an answer, found {text!r:.80}, {answer!r:.40}")
         opening = text[: text.index(GAP)].rstrip()
-        ids = tokenizer(opening, add_special_tokens=False)["input_ids"]
-        told = tokenizer(f"{opening} {answer}", add_special_tokens=False)["input_ids"]
+        ids, told = (
+            head_ids(tokenizer) + tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in (opening, f"{opening} {answer}")
+        )
         if len(told) + MORE > longest:
             raise InputError(
                 f"the text has {len(told)} tokens before the end of its answer, the model takes {longest}"
@@ -152,9 +154,15 @@ def read_all_prompts(
             f"exam: {len(openings):,} openings to continue; {without:,} that don't tell what comes are left out"
         )
     if infiller is not None:
-        prompts["passes"] = read_prompts(split, infiller, length, new)
+        prompts["passes"] = read_prompts(split, infiller, length, new, behind=1)  # [SEP]
         notes.append(f"all at once: {len(prompts['passes']):,} documents by the infiller's tokens, {new} masks each")
     return prompts, notes
+
+
+def head_ids(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before any text: Llama's <s>, BERT's [CLS], nothing for GPT-2."""
+    known = (tokenizer.bos_token_id, tokenizer.cls_token_id)
+    return [token for token in tokenizer("")["input_ids"][:1] if token in known]
 
 
 def pad_id(tokenizer: Any) -> int:

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,9 +64,7 @@ def intervals(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
     return ["metric", *shown], [[name, *(values.get(key, "") for key in shown)] for name, values in found.items()]
 
 
-# Measures of a way to generate, with their headings; the longer name comes first where one ends in another. Those
-# without a heading stand in the model card alone, and so does the writer's own perplexity where there is a judge: a
-# terminal is 80 characters wide.
+# Measures of a way to generate, with the headings of those that a terminal, 80 characters wide, has room for.
 MEASURES = {
     "judge_perplexity": "judged",
     "perplexity": "perplexity",
@@ -75,24 +72,27 @@ MEASURES = {
     "doubled": "",
     "distinct_2": "distinct",
     "self_bleu": "",
-    "truth_en": "true en",
-    "truth_zh": "true zh",
     "length": "",
 }
 
 
-def measures(metrics: dict[str, float]) -> list[str]:
-    """Those of MEASURES that any way to generate has."""
-    return [m for m in MEASURES if any(name.endswith(f"_{m}") for name in metrics)]
-
-
-def by_way(metrics: dict[str, float], measures: Iterable[str]) -> list[list[str]]:
-    """Rows of metrics `<way>_<measure>`: a way to generate, and the values of these measures."""
+def by_way(metrics: dict[str, float]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """Metrics `<way>_<measure>` as {way to generate: {measure: value}}, and their measures, truth by language last."""
     found: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
-        measure = next(m for m in MEASURES if name.endswith(f"_{m}"))
-        found.setdefault(name.removesuffix(f"_{measure}"), {})[measure] = value
-    return [[way, *(number(values.get(m)) for m in measures)] for way, values in found.items()]
+        way, measure = re.fullmatch(rf"(.+?)_({'|'.join(MEASURES)}|truth_.+)", name).groups()  # type: ignore[union-attr]
+        found.setdefault(way, {})[measure] = value
+    there = dict.fromkeys(measure for values in found.values() for measure in values)
+    return [m for m in MEASURES if m in there] + [m for m in there if m not in MEASURES], found
+
+
+def ways_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows, a row for each way to generate: the writer's own perplexity only where there is no judge."""
+    names, found = by_way(metrics)
+    headings = {name: MEASURES.get(name, name.replace("truth_", "true ")) for name in names}
+    shown = [name for name in names if headings[name] and (name != "perplexity" or "judge_perplexity" not in names)]
+    rows = [[way, *(number(values.get(name)) for name in shown)] for way, values in found.items()]
+    return ["", *(headings[name] for name in shown)], rows
 
 
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
@@ -110,10 +110,7 @@ def show_results(results: dict[str, Any], folder: Path, console: Console | None 
     if any(name.endswith("_low") for name in results["metrics"]):
         head, rows = intervals(results["metrics"])
     elif "tokens" in results:
-        shown = [m for m in measures(results["metrics"]) if MEASURES[m]]
-        if "judge_perplexity" in shown:
-            shown.remove("perplexity")
-        head, rows = ["", *(MEASURES[m] for m in shown)], by_way(results["metrics"], shown)
+        head, rows = ways_table(results["metrics"])
     else:
         head = ["metric", "before", "after"]
         rows = [[name, number(before), number(after)] for name, before, after in pair_up(results["metrics"])]
