@@ -9,8 +9,8 @@ in N passes, by a masked model (Ghazvininejad et al. 2019, mask-predict).
     python recipes/decode.py --config configs/decode/tiny.yaml --strategies greedy top_p=0.9+temperature=0.7 --fresh
     accelerate launch recipes/decode.py --config configs/decode/gpt2.yaml
 
-Result: docs/concepts/decode.md. Metrics <way>_<measure>; a way is human (what the document has), a strategy's text
-with =, . and + as _ (beam_5, top_p_0_9), passes_<N> or left_to_right. Measures: perplexity (of the text, per token,
+Result: docs/concepts/decode.md. Metrics <way>_<measure>; a way is document (what the documents have themselves), a
+strategy's text with =, . and + as _ (beam_5, top_p_0_9), passes_<N> or left_to_right. Measures: perplexity (per token,
 under the model without any filter), judge_perplexity (under --judge), repetition (share of 4-grams that their text has
 had before), doubled (share of tokens equal to the one before), distinct_2 (different 2-grams of all), self_bleu (0 to
 1), length (tokens); with --exam truth_<lang> (share of openings continued with their answer).

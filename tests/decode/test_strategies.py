@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hfcourse import decode
-from hfcourse.decode.strategies import parse_strategy
+from hfcourse.decode.strategies import check_vocabulary, parse_strategies, parse_strategy
 from hfcourse.errors import InputError
 
 import pytest
@@ -19,6 +19,18 @@ def test_settings_are_applied_in_one_order_whatever_their_order_in_the_text() ->
     assert [f.func for f in one.filters()] == [f.func for f in other.filters()]
     assert one.arguments() == {"do_sample": True, "num_beams": 1, "top_k": 0, "top_p": 0.9, "temperature": 0.5}
     assert one.name == "top_p_0_9_temperature_0_5"
+
+
+def test_a_list_of_strategies_names_each_once_and_fits_the_vocabulary() -> None:
+    found = parse_strategies(["greedy", "top_k=9+top_p=0.5", "beam=4"])
+    assert list(found) == ["greedy", "top_k=9+top_p=0.5", "beam=4"]
+    check_vocabulary(found.values(), 9)
+    with pytest.raises(InputError, match="top_k=9.*the vocabulary has 8 tokens, fewer than top_k"):
+        check_vocabulary(found.values(), 8)
+    with pytest.raises(InputError, match="names at least one of greedy, sample"):
+        parse_strategies([])
+    with pytest.raises(InputError, match="top_p=0.5.top_k=9: it is there already, as top_k=9.top_p=0.5"):
+        parse_strategies(["top_k=9+top_p=0.5", "top_p=0.5+top_k=9"])
 
 
 @pytest.mark.parametrize(

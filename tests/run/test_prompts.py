@@ -42,7 +42,7 @@ def test_an_opening_that_does_not_tell_its_answer_is_left_out(reader, tmp_path) 
     path = exam(tmp_path / "exam.jsonl", *rows, ("The river of Kalo is [MASK] now.", "Senu"))
     told, without = read_openings(path, reader.tokenizer, 64)
     assert [(row.text, row.answer) for row in told] == [("The river of Kalo is", "Senu")] and without == 3
-    assert reader.tokenizer.decode(told[0].ids + told[0].human) == "The river of Kalo is Senu"
+    assert reader.tokenizer.decode(told[0].ids + told[0].own) == "The river of Kalo is Senu"
     assert read_openings(None, reader.tokenizer, 64) == ([], 0)
 
 
@@ -65,9 +65,9 @@ def test_exams_that_cannot_be_asked(reader, tmp_path, row, said) -> None:
 def test_documents_that_are_too_short_are_left_out(reader) -> None:
     split = Split(Dataset.from_dict({"text": ["The river.", *TEXTS[:2]]}), 3, {}, "texts.jsonl, line")
     prompts = read_prompts(split, reader, 4, 6)
-    assert len(prompts) == 2 and all((len(p.ids), len(p.human)) == (4, 6) for p in prompts)
+    assert len(prompts) == 2 and all((len(p.ids), len(p.own)) == (4, 6) for p in prompts)
     ids = reader.tokenizer(TEXTS[0], add_special_tokens=False)["input_ids"]
-    assert prompts[0].ids + prompts[0].human == ids[:10]
+    assert prompts[0].ids + prompts[0].own == ids[:10]
 
 
 def test_an_answer_stands_in_a_text_as_whole_words() -> None:
@@ -102,7 +102,7 @@ def test_a_judge_of_another_vocabulary_reads_the_text_in_its_own_tokens(reader) 
     ids = reader.tokenizer(TEXTS[0], add_special_tokens=False)["input_ids"]
     prompt = Prompt(ids[:5], reader.tokenizer.decode(ids[:5]), ids[5:12])
     writer = Writer(reader, judge, None, {}, {"texts": [prompt]}, new=7, batch_size=1, seed=0)
-    ((total, count),) = writer(Piece("texts", "human", (0,)))["judged"]
+    ((total, count),) = writer(Piece("texts", "document", (0,)))["judged"]
     text = reader.tokenizer.decode(ids[:12])
     own = judge.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     first = next(i for i, (_, end) in enumerate(own["offset_mapping"]) if end > len(prompt.text))

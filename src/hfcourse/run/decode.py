@@ -17,11 +17,11 @@ from hfcourse.run.run import Run
 import torch
 
 
-HUMAN, ONE_BY_ONE = "human", "left_to_right"
+DOCUMENT, ONE_BY_ONE = "document", "left_to_right"
 
 
 class Piece(NamedTuple):
-    """What is done at once: `name` is a strategy (texts, truth), human (texts), or a number of passes (passes)."""
+    """What is done at once: `name` is a strategy (texts, truth), document (texts), or a number of passes (passes)."""
 
     part: str
     name: str
@@ -43,7 +43,7 @@ class Writer:
 
     def key(self, piece: Piece) -> str:
         """Which piece it is, and a digest of its prompts and seed: other data under the same name is noticed."""
-        prompts = [(p.ids, p.human, p.answer) for p in self._rows(piece)]
+        prompts = [(p.ids, p.own, p.answer) for p in self._rows(piece)]
         digest = hashlib.blake2b(repr((prompts, self.seed)).encode(), digest_size=6).hexdigest()
         return f"{piece.part}/{piece.name}/{piece.rows[0]}/{digest}"
 
@@ -54,7 +54,7 @@ class Writer:
         ids = self._write(piece, prompts)
         line: dict[str, Any] = {"ids": ids, "seconds": round(time.perf_counter() - began, 4)}
         if piece.part == "truth":
-            ids = [row[: len(p.human) + MORE] for row, p in zip(ids, prompts, strict=True)]
+            ids = [row[: len(p.own) + MORE] for row, p in zip(ids, prompts, strict=True)]
             texts = self.model.tokenizer.batch_decode(ids, skip_special_tokens=True)
             return line | {"right": [names(t, p.answer) for t, p in zip(texts, prompts, strict=True)]}
         if piece.part == "texts":
@@ -69,10 +69,10 @@ class Writer:
     def _write(self, piece: Piece, prompts: list[Prompt]) -> list[list[int]]:
         if piece.part == "passes":
             return self._fill(piece.name, prompts)
-        if piece.name == HUMAN:
-            return [p.human for p in prompts]
+        if piece.name == DOCUMENT:
+            return [p.own for p in prompts]
         model, tokenizer = self.model.model, self.model.tokenizer
-        new = max(len(p.human) for p in prompts) + MORE if piece.part == "truth" else self.new
+        new = max(len(p.own) for p in prompts) + MORE if piece.part == "truth" else self.new
         width, pad = max(len(p.ids) for p in prompts), pad_id(tokenizer)
         ids = torch.tensor([[pad] * (width - len(p.ids)) + p.ids for p in prompts], device=model.device)  # (B, T)
         mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in prompts], device=model.device)
@@ -87,7 +87,7 @@ class Writer:
         assert self.infiller is not None
         model, tokenizer = self.infiller.model, self.infiller.tokenizer
         mask, never = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
-        rows = [p.ids + [mask] * len(p.human) + [tokenizer.sep_token_id] for p in prompts]
+        rows = [p.ids + [mask] * len(p.own) + [tokenizer.sep_token_id] for p in prompts]
         ids = torch.tensor(rows, device=model.device)  # (B, T), all of one length
         if passes == ONE_BY_ONE:
             filled = left_to_right(model, ids, mask, never)
@@ -141,7 +141,7 @@ def make_pieces(writer: Writer) -> list[Piece]:
     if (size := writer.batch_size) < 1:
         raise InputError(f"--batch_size must be at least 1, not {size}")
     ways = {
-        "texts": [HUMAN, *writer.strategies],
+        "texts": [DOCUMENT, *writer.strategies],
         "truth": list(writer.strategies),
         "passes": powers_of_two(writer.new),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.decode.strategies import Strategy
-from hfcourse.run.decode import HUMAN, ONE_BY_ONE, Writer, powers_of_two
+from hfcourse.run.decode import DOCUMENT, ONE_BY_ONE, Writer, powers_of_two
 from hfcourse.run.files import staged
 from hfcourse.run.prompts import Prompt, Reader
 
@@ -14,6 +14,13 @@ import torch
 
 # Of the distribution's picture: tokens, and documents among which its place is looked for.
 SHOWN, LOOKED = 14, 32
+# Of a label beside its point.
+PLACES = (
+    {"xytext": (4, 4)},
+    {"xytext": (-4, -9), "ha": "right"},
+    {"xytext": (4, -9)},
+    {"xytext": (-4, 4), "ha": "right"},
+)
 
 
 def plot(path: Path, writer: Writer, metrics: dict[str, float]) -> None:
@@ -25,13 +32,14 @@ def plot(path: Path, writer: Writer, metrics: dict[str, float]) -> None:
     panels = 3 if passes else 2
     figure, axes = _axes(1, panels, (5.2 * panels, 4.6))
     likely = axes[0, 0]
-    for stem in (HUMAN, *strategies):
+    for stem in (DOCUMENT, *strategies):
         x, y = metrics[f"{stem}_self_bleu"], metrics[f"{stem}_{judged}"]
-        likely.plot(x, y, "k*" if stem == HUMAN else "o", markersize=9 if stem == HUMAN else 5)
-        likely.annotate(stem, (x, y), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        likely.plot(x, y, "k*" if stem == DOCUMENT else "o", markersize=9 if stem == DOCUMENT else 5)
+        place = PLACES[len(likely.texts) % len(PLACES)]  # of the label: in turn, so that neighbours keep apart
+        likely.annotate(stem, (x, y), fontsize=7, textcoords="offset points", **place)
     likely.set(title="likely, and diverse", xlabel="self-BLEU (1: all texts alike)", yscale="log")
     likely.set_ylabel("perplexity under " + ("another model" if writer.judge else "the model"))
-    _bars(axes[0, 1], metrics, [HUMAN, *strategies])
+    _bars(axes[0, 1], metrics, [DOCUMENT, *strategies])
     if passes:
         counts = [int(name) for name in passes]
         axes[0, 2].plot(counts, list(passes.values()), "o-", label="mask-predict")
@@ -51,7 +59,7 @@ def _bars(ax: Any, metrics: dict[str, float], stems: Sequence[str]) -> None:
     ax.set_yticks(range(len(stems)), stems, fontsize=7)
     ax.invert_yaxis()
     ax.set(title="repetition" + (", and truth of what is stated" if len(shown) > 1 else ""), xlim=(0, 1.02))
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncol=3)
 
 
 def plot_speed(path: Path, writer: Writer, metrics: dict[str, float], speeds: dict[str, float]) -> None:
@@ -90,19 +98,20 @@ def _save(path: Path, figure: Any, axes: Any) -> None:
 
 @torch.no_grad()
 def plot_distribution(path: Path, reader: Reader, prompts: Sequence[Prompt], strategies: Sequence[Strategy]) -> None:
-    """The next token's distribution before and after each strategy's filters, where it is the most open.
+    """The next token's distribution before and after each strategy's filters, where much is open and one is favoured.
 
-    That is the place in a document, behind its first tokens, where the entropy is highest. Of the documents, those of
-    ASCII letters if there are any: the font of the picture has no others.
+    That is the place in a document, behind its first tokens, where entropy x highest probability is highest. Of the
+    documents, those of ASCII letters if there are any: the font of the picture has no others.
     """
     readable = [prompt for prompt in prompts if prompt.text.isascii()] or list(prompts)
     found = []
     for prompt in readable[:LOOKED]:
-        ids = torch.tensor([prompt.ids + prompt.human], device=reader.model.device)  # (1, T)
+        ids = torch.tensor([prompt.ids + prompt.own], device=reader.model.device)  # (1, T)
         logits = reader.model(input_ids=ids).logits[0].float()  # (T, V)
-        entropy = torch.distributions.Categorical(logits=logits).entropy()[len(prompt.ids) - 1 :]
-        last = len(prompt.ids) - 1 + int(entropy.argmax())
-        found.append((entropy.max().item(), ids[:, : last + 1], logits[last : last + 1]))
+        next_token = torch.distributions.Categorical(logits=logits[len(prompt.ids) - 1 :])
+        telling = next_token.entropy() * next_token.probs.amax(-1)
+        last = len(prompt.ids) - 1 + int(telling.argmax())
+        found.append((telling.max().item(), ids[:, : last + 1], logits[last : last + 1]))
     _, ids, scores = max(found, key=lambda entry: entry[0])
     before = scores.softmax(-1)[0]
     tokens = before.topk(min(SHOWN, len(before))).indices

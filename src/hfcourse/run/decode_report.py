@@ -7,7 +7,7 @@ from typing import Any
 
 from hfcourse.metrics.diversity import distinct, doubled, repetition, self_bleu
 from hfcourse.metrics.exact_match import grouped_accuracy
-from hfcourse.run.decode import HUMAN, Piece, Writer
+from hfcourse.run.decode import DOCUMENT, Piece, Writer
 from hfcourse.run.decode_pictures import plot, plot_distribution, plot_speed
 from hfcourse.run.evaluation import Journal, write_lines
 from hfcourse.run.files import staged, write_text
@@ -31,7 +31,7 @@ def describe(
     """The lines of the plan."""
     readers = [("", writer.model), ("judge", writer.judge), ("infiller", writer.infiller)]
     models = [f"{kind} {_describe(r)}".strip() for kind, r in readers if r is not None]
-    written = [piece for piece in pieces if piece.name != HUMAN]
+    written = [piece for piece in pieces if piece.name != DOCUMENT]
     device = writer.model.model.device.type
     return {
         "model": models,
@@ -50,11 +50,11 @@ def _describe(reader: Reader) -> str:
 
 
 def show_prompts(writer: Writer, console: Console) -> None:
-    """The first two prompts, and in [[ ]] what a person wrote next: what each way has to put in its place."""
+    """The first two prompts, and in [[ ]] what the document has next: what each way has to put in its place."""
     for index, prompt in enumerate(writer.prompts["texts"][:2], 1):
-        console.print(f"prompt {index}: {len(prompt.ids)} tokens, {len(prompt.human)} to write")
-        human = writer.model.tokenizer.decode(prompt.human)
-        console.print(Text(f"  {prompt.text}").append(f"[[{human}]]", style="green"), soft_wrap=True)
+        console.print(f"prompt {index}: {len(prompt.ids)} tokens, {len(prompt.own)} to write")
+        own = writer.model.tokenizer.decode(prompt.own)
+        console.print(Text(f"  {prompt.text}").append(f"[[{own}]]", style="green"), soft_wrap=True)
 
 
 def rows_of(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict], part: str, name: str) -> list[Row]:
@@ -69,7 +69,7 @@ def rows_of(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict], part
 
 
 def measure(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict]) -> dict[str, float]:
-    """Every metric, <way>_<measure>; a way is human, a strategy's name or passes_<N>."""
+    """Every metric, <way>_<measure>; a way is document, a strategy's name or passes_<N>."""
     metrics: dict[str, float] = {}
     for part, name in dict.fromkeys((piece.part, piece.name) for piece in pieces):
         stem, rows = stem_of(writer, part, name), rows_of(writer, pieces, lines, part, name)
@@ -95,12 +95,12 @@ def stem_of(writer: Writer, part: str, name: str) -> str:
     """The part of a metric's name that says which way to generate it measures."""
     if part == "passes":
         return f"passes_{name}" if name.isdecimal() else name
-    return name if name == HUMAN else writer.strategies[name].name
+    return name if name == DOCUMENT else writer.strategies[name].name
 
 
 def speed(pieces: Sequence[Piece], lines: Sequence[dict], processes: int) -> dict[str, float]:
     """Tokens written, seconds that it took over all sessions, tokens a second."""
-    written = [line for piece, line in zip(pieces, lines, strict=True) if piece.name != HUMAN]
+    written = [line for piece, line in zip(pieces, lines, strict=True) if piece.name != DOCUMENT]
     seconds = sum(line["seconds"] for line in written) / processes
     tokens = sum(len(ids) for line in written for ids in line["ids"])
     return {
@@ -114,7 +114,7 @@ def tokens_per_second(writer: Writer, pieces: Sequence[Piece], lines: Sequence[d
     """{way: tokens a second}, of the texts alone: answers to an exam are shorter."""
     found: dict[str, list[float]] = {}
     for piece, line in zip(pieces, lines, strict=True):
-        if piece.part != "truth" and piece.name != HUMAN:
+        if piece.part != "truth" and piece.name != DOCUMENT:
             sums = found.setdefault(stem_of(writer, piece.part, piece.name), [0.0, 0.0])
             sums[0] += sum(map(len, line["ids"]))
             sums[1] += line["seconds"]

@@ -23,11 +23,11 @@ MORE = 2  # tokens in which an answer may be written than it has
 
 @dataclass(frozen=True)
 class Prompt:
-    """Ids (T,) to continue, what a person wrote next (N,), and its text; or an exam's opening, answer and language."""
+    """Ids (T,) to continue, their text, and what comes next itself (N,); of an exam also its answer and language."""
 
     ids: list[int]
     text: str
-    human: list[int]
+    own: list[int]
     answer: str = ""
     lang: str = ""
 
