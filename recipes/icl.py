@@ -83,6 +83,7 @@ def main():
             balanced=script.balanced,
             ordered=script.ordered,
             calibrated="calibrated" in rules,
+            shots=script.shots,
         )
         engine, sharing = make_engine(model, groups, script.batch_tokens)
 
@@ -105,9 +106,10 @@ def main():
         }
         run.conclude(
             {"metrics": metrics, **speed(lines, run.state.num_processes)},
-            lambda: write_report(run.folder, groups, lines, cells, metrics, rules[0], journal),
+            lambda: write_report(run.folder, groups, lines, cells, metrics, rules[0]),
             card,
         )
+        run.on_main(journal.remove)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_said_and_the_question_stays_whole(runner, config, 
     tokenizer = AutoTokenizer.from_pretrained(runner.folder / "runs/pretrain/small")
     lengths = [len(tokenizer(groups[r["group"]]["demonstrations"] + r["prompt"])["input_ids"]) for r in items]
     assert 400 < max(lengths) <= 512
-    assert all(row["prompt"].startswith("Example ") and row["prompt"].endswith(" Answer ") for row in items)
+    assert all(row["prompt"].startswith("Item: ") and row["prompt"].endswith(" Class: ") for row in items)
 
 
 def test_it_is_pushed_with_its_samples(runner, config, public, finished):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from hfcourse.icl.engine import Engine, Item, Query, Score, read_scores
+from hfcourse.icl.engine import Engine, Item, Query, Score, fill, read_scores
 
 import torch
 from transformers.modeling_outputs import BaseModelOutput
@@ -29,17 +29,9 @@ class EncoderDecoder(Engine):
     def _chunks(self, items: Sequence[Item]) -> Iterator[list[int]]:
         """Items by the length of their contexts, so that little is padded; ties in their order."""
         lengths = [max(len(query.context) for query in item) for item in items]
-        chunk: list[int] = []
-        rows = 0
-        for number in sorted(range(len(items)), key=lambda i: -lengths[i]):
-            own = len({query.context for query in items[number]})
-            if chunk and (rows + own) * lengths[chunk[0]] > self.budget:
-                yield chunk
-                chunk, rows = [], 0
-            chunk.append(number)
-            rows += own
-        if chunk:
-            yield chunk
+        rows = [len({query.context for query in item}) for item in items]
+        order = sorted(range(len(items)), key=lambda i: -lengths[i])
+        return fill(order, lambda chunk: sum(rows[i] for i in chunk) * lengths[chunk[0]], self.budget)
 
     def _pass(self, queries: list[Query]) -> dict[Query, Score]:
         start, device, dtype = self.model.config.decoder_start_token_id, self.model.device, self.model.dtype

@@ -8,7 +8,7 @@ by side in the decoder; its encoder looks in both directions, so demonstrations 
 """
 
 import inspect
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -106,6 +106,18 @@ def score_alone(model: Any, query: Query) -> Score:
     return read_scores(logits, [list(range(len(query.target)))], [query.target])[0]
 
 
+def fill(order: Iterable[int], tokens: Callable[[list[int]], int], budget: int) -> Iterator[list[int]]:
+    """Numbers in an order, as many at a time as have no more than `budget` tokens together, at least one."""
+    chunk: list[int] = []
+    for number in order:
+        if chunk and tokens([*chunk, number]) > budget:
+            yield chunk
+            chunk = []
+        chunk.append(number)
+    if chunk:
+        yield chunk
+
+
 class OneByOne(Engine):
     """For a model whose attention does not take a mask of our own: right, and as slow as it sounds."""
 
@@ -140,18 +152,9 @@ class Causal(Engine):
             yield chunk, [[next(scores) for _ in items[i]] for i in chunk]
 
     def _chunks(self, items: Sequence[Item], shared: int) -> Iterator[list[int]]:
-        """Items in their order, as many as fit into the budget by their tokens after the shared ones."""
-        chunk: list[int] = []
-        tokens = 0
-        for number, item in enumerate(items):
-            own = len(item[0].context) - shared + sum(len(query.target) for query in item)
-            if chunk and tokens + own > self.budget:
-                yield chunk
-                chunk, tokens = [], 0
-            chunk.append(number)
-            tokens += own
-        if chunk:
-            yield chunk
+        """Items in their order, by their tokens after the shared ones."""
+        own = [len(item[0].context) - shared + sum(len(query.target) for query in item) for item in items]
+        return fill(range(len(items)), lambda chunk: sum(own[i] for i in chunk), self.budget)
 
     def _read(self, ids: Sequence[int]) -> DynamicCache:
         cache = DynamicCache(config=self.model.config)

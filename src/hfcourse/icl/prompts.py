@@ -13,6 +13,8 @@ from hfcourse.icl.task import LABEL, Example, Task
 CONTENT_FREE = ("N/A", "", "[MASK]")
 # Tokens at a seam that may differ from those of the whole text: a tokenizer's start of text.
 SEAM = 3
+# Characters: of what is tokenised again at least, and of the texts whose tokens are remembered at most.
+SHORTEST, REMEMBERED = 12, 400
 
 
 class Pair(NamedTuple):
@@ -78,62 +80,91 @@ class Encoder:
     White space at the end of a context belongs to the target. A causal model's target is what the tokens of the whole
     text have after as many as the context has; an encoder-decoder's target is tokenised apart, without special tokens.
     Contexts have the special tokens that the tokenizer adds by itself (Llama's <s>, T5's </s>; GPT-2 has none).
+
+    What texts have in common is not tokenised again: only the end of the demonstrations with each question, and the
+    end of a question with each label. Whether that gives the tokens of the whole text is tried on the first item and
+    on the last; where it does not, whole texts are tokenised.
     """
 
     def __init__(self, tokenizer: Any, encoder_decoder: bool):
         self.tokenizer, self.encoder_decoder = tokenizer, encoder_decoder
+        self._known: dict[tuple[str, bool], list[int]] = {}
 
     def encode(self, demonstrations: Sequence[str], items: Sequence[Sequence[Pair]]) -> Encoded:
-        """Tokens of items behind their demonstrations.
-
-        Only the last demonstration is tokenised again with each item, if that gives the tokens of the whole text for
-        the first item and the last one.
-        """
-        start, last = "".join(demonstrations[:-1]), "".join(demonstrations[-1:])
-        head, skipped = self._head(start, last, [items[0][0].context, items[-1][-1].context]) if start else ((), 0)
-        before = last if head else start + last
-        texts = [Pair(*self._move_space(before + pair.context, pair.target)) for item in items for pair in item]
-        contexts = self._ids([text.context for text in texts], special=not head or self.encoder_decoder)
-        if self.encoder_decoder:
-            targets = self._ids([text.target for text in texts], special=False)
-        else:
-            whole = self._ids([text.context + text.target for text in texts], special=not head)
-            targets = [ids[len(context) :] for context, ids in zip(contexts, whole, strict=True)]
-        for text, context, target in zip(texts, contexts, targets, strict=True):
-            if not target:
-                raise InputError(f"{text.target.strip()!r} tokenises to nothing: give that label other words")
-            if not context:
-                raise InputError(f"{text.context!r} tokenises to nothing, and there is nothing else to read")
-        pairs = iter(zip(contexts, targets, strict=True))
-        encoded = []
-        for item in items:
-            own = [next(pairs) for _ in item]
-            encoded.append([Query(tuple(context[skipped:]), tuple(target)) for context, target in own])
+        """Tokens of items behind their demonstrations."""
+        before = "".join(demonstrations)
+        texts = [[_move_space(pair) for pair in item] for item in items]
+        start, rest = _cut(before)
+        head, skipped = self._head(start, rest, [texts[0][0].context, texts[-1][-1].context]) if start else ((), 0)
+        rest, special = (rest, self.encoder_decoder) if head else (before, True)
+        flat = [pair for item in texts for pair in item]
+        contexts = dict(zip(flat, self._ids([rest + pair.context for pair in flat], special), strict=True))
+        targets = dict(zip(flat, self._targets(before, texts), strict=True))
+        for pair in flat:
+            if not targets[pair]:
+                raise InputError(f"{pair.target.strip()!r} tokenises to nothing: give that label other words")
+            if not contexts[pair]:
+                raise InputError(f"{pair.context!r} tokenises to nothing, and there is nothing else to read")
+        encoded = [[Query(tuple(contexts[p][skipped:]), tuple(targets[p])) for p in item] for item in texts]
         return Encoded(head, encoded)
 
-    def _head(self, start: str, last: str, tails: list[str]) -> tuple[tuple[int, ...], int]:
-        """Tokens that `start` has before `last` + tail, and how many first tokens of the latter alone are to be left.
+    def _head(self, start: str, rest: str, contexts: list[str]) -> tuple[tuple[int, ...], int]:
+        """Tokens of `start` before `rest` + context, and how many first tokens of the latter alone are to be left.
 
         Empty where the tokens of the parts are not those of the whole.
         """
         found = set()
-        for tail in tails:
-            (whole,) = self._ids([start + last + tail])
-            (part,) = self._ids([last + tail], special=self.encoder_decoder)
-            same = next(
-                (i for i, (a, b) in enumerate(zip(whole[::-1], part[::-1], strict=False)) if a != b), len(part)
-            )
+        for context in contexts:
+            (whole,) = self._ids([start + rest + context])
+            (part,) = self._ids([rest + context], special=self.encoder_decoder)
+            backwards = enumerate(zip(whole[::-1], part[::-1], strict=False))
+            same = next((i for i, (a, b) in backwards if a != b), min(len(whole), len(part)))
             if len(part) - same > SEAM:
                 return (), 0
             found.add((tuple(whole[: len(whole) - same]), len(part) - same))
         return found.pop() if len(found) == 1 else ((), 0)
 
-    def _move_space(self, context: str, target: str) -> tuple[str, str]:
-        stripped = context.rstrip()
-        return stripped, context[len(stripped) :] + target
+    def _targets(self, before: str, items: list[list[Pair]]) -> list[list[int]]:
+        pairs = [pair for item in items for pair in item]
+        if self.encoder_decoder:
+            return self._ids([pair.target for pair in pairs], special=False)
+        tried = {*items[0], *items[-1]}
+        ends = [Pair(_cut(pair.context)[1], pair.target) for pair in pairs]
+        quick = self._behind(ends, special=False)
+        whole = self._behind([Pair(before + pair.context, pair.target) for pair in tried], special=True)
+        if dict(zip(tried, whole, strict=True)).items() <= dict(zip(pairs, quick, strict=True)).items():
+            return quick
+        return self._behind([Pair(before + pair.context, pair.target) for pair in pairs], special=True)
+
+    def _behind(self, pairs: list[Pair], special: bool) -> list[list[int]]:
+        """The tokens of context and target that come after as many as the context has."""
+        contexts = self._ids([pair.context for pair in pairs], special)
+        whole = self._ids([pair.context + pair.target for pair in pairs], special)
+        return [ids[len(context) :] for context, ids in zip(contexts, whole, strict=True)]
 
     def _ids(self, texts: list[str], special: bool = True) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=special, return_attention_mask=False)["input_ids"]
+        """Token ids of texts; short ones are remembered, since the same questions come again behind other examples."""
+        new = [text for text in dict.fromkeys(texts) if (text, special) not in self._known]
+        if new:
+            encoded = self.tokenizer(new, add_special_tokens=special, return_attention_mask=False)["input_ids"]
+            self._known |= {(text, special): ids for text, ids in zip(new, encoded, strict=True)}
+        found = [self._known[text, special] for text in texts]
+        for text in new:
+            if len(text) > REMEMBERED:
+                del self._known[text, special]
+        return found
+
+
+def _move_space(pair: Pair) -> Pair:
+    """White space at the end of the context goes to the target."""
+    context = pair.context.rstrip()
+    return Pair(context, pair.context[len(context) :] + pair.target)
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """A text in two at a white space, so that the second part, which has it, is short but not too short."""
+    at = max(text.rfind(" ", 0, -SHORTEST), text.rfind("\n", 0, -SHORTEST))
+    return (text[:at], text[at:]) if at > 0 else ("", text)
 
 
 def check_labels(encoded: Encoded, task: Task) -> None:

@@ -106,6 +106,11 @@ def measure(scores: Scores, rule: str, resamples: np.ndarray) -> dict[str, Measu
     return found
 
 
+def is_main(condition: str, k: int, shots: int) -> bool:
+    """Whether scoring rules are compared there: without demonstrations, and with gold ones."""
+    return condition in ("none", "gold") and k in (0, shots)
+
+
 def report(cells: dict[Cell, Scores], rules: Sequence[str], shots: int, seed: int) -> dict[str, float]:
     """Metrics `<task>_<condition>_k<k>_<measure>`, each also with _low and _high, the ends of its 95 % interval.
 
@@ -119,8 +124,7 @@ def report(cells: dict[Cell, Scores], rules: Sequence[str], shots: int, seed: in
     for cell, scores in cells.items():
         seeds, items = scores.greedy.shape
         resamples = resample(seeds, items, RESAMPLES, seed)
-        main = cell.condition in ("none", "gold") and cell.k in (0, shots)
-        for rule in rules if main else rules[:1]:
+        for rule in rules if is_main(cell.condition, cell.k, shots) else rules[:1]:
             for name, measured in measure(scores, rule, resamples).items():
                 if rule != rules[0]:
                     if name == "exact_match":

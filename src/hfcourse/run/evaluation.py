@@ -24,7 +24,8 @@ READ = {
 
 
 def refuse_training(run: Run) -> None:
-    """Refuse an argument that was given and that only training would read."""
+    """Refuse an argument that was given and that only training would read; a signal keeps what is scored."""
+    run.signals.kept = "what is scored"
     fields = TrainingArguments.__dataclass_fields__
     if unread := [name for name in run.given if name in fields and name not in READ]:
         raise InputError(f"--{unread[0]} has no effect here: {run.name} trains nothing")
@@ -38,7 +39,6 @@ class Journal:
 
     def __init__(self, run: Run):
         self.run = run
-        run.signals.kept = "what is scored"
         run.on_main(self._mend)
         # Everything that was scored before, by however many processes.
         self.lines = [json.loads(line) for path in self._paths() for line in path.read_bytes().splitlines()]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from hfcourse.icl.demonstrations import (
 from hfcourse.icl.encoder_decoder import EncoderDecoder
 from hfcourse.icl.engine import Causal, Engine, OneByOne, Query, score_alone
 from hfcourse.icl.prompts import Encoded, Encoder, Pair, check_labels, content_free, of, write_demonstrations
+from hfcourse.icl.report import is_main
 from hfcourse.icl.scoring import read_names
 from hfcourse.icl.task import Example, Task, TaskRows, examples, read_task
 from hfcourse.run.arguments import read_yaml
@@ -64,7 +66,10 @@ class Cut(NamedTuple):
 
 @dataclass
 class Group:
-    """Items of one task behind the same demonstrations; `free`: inputs that say nothing come after them."""
+    """Items of one task behind the same demonstrations; `pairs` may go on with inputs that say nothing.
+
+    `missing`: demonstrations that were asked for and that neither the pool nor the context has room for.
+    """
 
     loaded: Loaded
     cut: Cut
@@ -75,7 +80,7 @@ class Group:
     encoded: Encoded
     missing: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Which group it is, and a digest of its tokens: other data under the same name is noticed."""
         digest = hashlib.blake2b(repr(self.encoded).encode(), digest_size=6).hexdigest()
@@ -93,15 +98,15 @@ def read_cuts(conditions: str, shots: int, curve: str, seeds: str, rules: Sequen
     counts, drawn = [shots, *read_numbers(curve, "--curve")], read_numbers(seeds, "--seeds")
     if not names or not drawn:
         raise InputError("--conditions and --seeds name at least one each")
-    channels = [channel for channel in (False, True) if any((rule == "channel") == channel for rule in rules)]
-    # Exact match and the number of tokens come from the pass P(label | input), whatever the rule.
-    channels = list(dict.fromkeys([False, *channels]))
     found = []
     for name in names:
         several = name in CURVES
         for k in [0] if name == NONE else sorted(set(counts)) if several else [shots]:
             for seed in drawn[:1] if name == NONE else drawn:
-                found += [Cut(name, k, seed, channel) for channel in channels]
+                # Exact match comes from P(label | input), whatever the rule.
+                found.append(Cut(name, k, seed, False))
+                if rules[:1] == ["channel"] or ("channel" in rules and is_main(name, k, shots)):
+                    found.append(Cut(name, k, seed, True))
     return found
 
 
@@ -181,6 +186,7 @@ def make_groups(
     balanced: bool,
     ordered: bool,
     calibrated: bool,
+    shots: int,
 ) -> list[Group]:
     """Every group of an evaluation with its tokens, none longer than `limit`: demonstrations are dropped, at the end.
 
@@ -197,7 +203,7 @@ def make_groups(
                 shown = show(cut.condition, chosen, loaded.task, cut.seed, loaded.pool, own)
                 demonstrations = write_demonstrations(loaded.task, shown, cut.channel)
                 pairs = [of(loaded.items[i], loaded.task, cut.channel) for i in members]
-                if calibrated and not cut.channel:
+                if calibrated and not cut.channel and is_main(cut.condition, cut.k, shots):
                     pairs += content_free(loaded.task)
                 encoded = encoder.encode(demonstrations, pairs)
                 while encoded.longest() > limit:
@@ -209,7 +215,7 @@ def make_groups(
                     over = (encoded.longest() - limit) * len(demonstrations) // encoded.longest()
                     demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
                     encoded = encoder.encode(demonstrations, pairs)
-                if cut.condition == NONE and not cut.channel:
+                if not cut.channel:
                     check_labels(encoded, loaded.task)
                 missing = cut.k - len(demonstrations)
                 groups.append(Group(loaded, cut, members, chosen, demonstrations, pairs, encoded, missing))
@@ -232,7 +238,6 @@ def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engin
     worst = max(abs(a.logprob - b.logprob) / a.tokens for a, b in pairs)
     if worst > CLOSE.get(model.dtype, ROUGH):
         return OneByOne(model), f"one prompt at a time: shared prefixes change this model's scores by {worst:.2g} nats"
-    engine.computed = engine.asked = 0
     return engine, f"shared prefixes; the longest prompts scored alone differ by {worst:.1g} nats a token"
 
 
@@ -254,8 +259,6 @@ def score_groups(run: Run, engine: Engine, groups: Sequence[Group], journal: Jou
         group, began = groups[g], time.perf_counter()
         items: list[list[Query]] = [group.encoded.queries(i) for i in range(len(group.pairs))]
         for numbers, scores in engine.passes(items, done[keys[g]]):
-            fresh = not done[keys[g]].issuperset(numbers)
-            assert fresh, "a pass is scored once"
             now = time.perf_counter()
             rows = [[tuple(score) for score in item] for item in scores]
             journal.append({"group": keys[g], "items": numbers, "scores": rows, "seconds": round(now - began, 4)})

@@ -9,7 +9,7 @@ from hfcourse.icl.prompts import describe_leaks
 from hfcourse.icl.report import MEAN, Cell, Scores, reliability
 from hfcourse.icl.scoring import RULES
 from hfcourse.metrics.classification import BINS
-from hfcourse.run.evaluation import Journal, write_lines
+from hfcourse.run.evaluation import write_lines
 from hfcourse.run.files import staged, write_text
 from hfcourse.run.icl import Group, Loaded, scored
 from hfcourse.run.plan import describe_processes
@@ -182,15 +182,13 @@ def write_report(
     cells: dict[Cell, Scores],
     metrics: dict[str, float],
     rule: str,
-    journal: Journal,
 ) -> None:
-    """samples.jsonl (every prompt and score), metrics.jsonl, curves.png; then the journals are no longer needed."""
+    """samples.jsonl (every prompt and score), metrics.jsonl, curves.png."""
     with staged(folder / "samples.jsonl") as path:
         write_lines(path, _samples(groups, lines))
     rows = [{"task": cell.task, "condition": cell.condition, "k": cell.k, **_short(metrics, cell)} for cell in cells]
     write_text(folder / "metrics.jsonl", "".join(filter(None, map(metric_line, rows))))
     plot(folder / "curves.png", cells, metrics, rule)
-    journal.remove()
 
 
 def _short(metrics: dict[str, float], cell: Cell) -> dict[str, float]:

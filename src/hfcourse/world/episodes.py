@@ -1,7 +1,7 @@
 """In-context episodes: documents of examples in one form, from which a model learns to read examples.
 
-A form is a mark before the input and one before the answer. Tasks (icl_tasks.py) are asked in forms that stand in no
-document: a model has to take them from the demonstrations, as it has to take the form of any task from its prompt.
+A form is a mark before the input and one before the answer. Tasks (icl_tasks.py) are asked in ASKED, two marks that
+stand together in no document: a model has to take this form from the demonstrations, as it does with any prompt.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ KINDS = {
 SYMBOLS = ("ka", "lo", "mi", "nu", "pe", "ra", "so", "ti", "vu", "ze")
 BEFORE_INPUT = "- * # > Q: In: Name: Word: Item: Text: 1. a) The of and we There who when Of"
 BEFORE_ANSWER = "-> = : / | A: Out: Kind: Class: Label: 2. b) is has was called in it to that"
+ASKED = ("Item:", "Class:")
 # Countries whose names, and those of their cities, rivers, ..., stand in episodes; the others are for the tasks.
 SHOWN = COUNTRIES * 3 // 4
 # English, Chinese; beside so many documents of the corpus.
@@ -60,8 +61,10 @@ def episode(world: World, stream: Stream, language: int) -> str:
     makers: tuple[Callable[[World, Stream, int], list[Example]], ...]
     makers = (kinds,) * 4 + (symbols,) * 4 + (relation,) * 3 + (sentiment,) * 3 + (topic,) * 2
     examples = stream.pick(makers)(world, stream, language)
-    before, after = stream.pick(BEFORE_INPUT.split()), stream.pick(BEFORE_ANSWER.split())
-    return "\n".join(f"{before} {x} {after} {y}" for x, y in examples)
+    before, after = ASKED
+    while (before, after) == ASKED:
+        before, after = stream.pick(BEFORE_INPUT.split()), stream.pick(BEFORE_ANSWER.split())
+    return "\n".join(dict.fromkeys(f"{before} {x} {after} {y}" for x, y in examples))
 
 
 def names(world: World, kind: str, language: int, shown: bool) -> list[str]:
