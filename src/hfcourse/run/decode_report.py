@@ -1,4 +1,4 @@
-"""What a comparison of ways to generate leaves behind: measures, tables, texts, and two pictures."""
+"""What a comparison of ways to generate leaves behind: the plan, measures, tables, texts."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
