@@ -124,7 +124,7 @@ def test_a_model_that_changed_since_is_noticed(finished, runner, config, tmp_pat
             ["--prompt_tokens", "505"],
             "--prompt_tokens 505 and --max_new_tokens 8: each is 1 or more, and together at most",
         ),
-        (["--prompt_tokens", "400"], "no document has 408 tokens or more"),
+        (["--prompt_tokens", "400"], "none of the 12 documents has 408 tokens or more in runs/pretrain/small"),
         (["--exam", "nothing.jsonl"], "exam nothing.jsonl does not exist"),
         (["--judge", "runs/nothing"], "model folder runs/nothing does not exist"),
         (

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from hfcourse.data.load import Split
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.decode import Piece, Writer, powers_of_two, score
@@ -11,7 +10,6 @@ from hfcourse.run.prompts import Prompt, Reader, join_pieces, names, read_openin
 
 import pytest
 import torch
-from datasets import Dataset
 from transformers import GPT2Config, GPT2LMHeadModel
 
 
@@ -63,8 +61,7 @@ def test_exams_that_cannot_be_asked(reader, tmp_path, row, said) -> None:
 
 
 def test_documents_that_are_too_short_are_left_out(reader) -> None:
-    split = Split(Dataset.from_dict({"text": ["The river.", *TEXTS[:2]]}), 3, {}, "texts.jsonl, line")
-    prompts = read_prompts(split, reader, 4, 6)
+    prompts = read_prompts(["The river.", *TEXTS[:2]], reader, 4, 6)
     assert len(prompts) == 2 and all((len(p.ids), len(p.own)) == (4, 6) for p in prompts)
     ids = reader.tokenizer(TEXTS[0], add_special_tokens=False)["input_ids"]
     assert prompts[0].ids + prompts[0].own == ids[:10]

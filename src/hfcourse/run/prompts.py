@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hfcourse.data.load import Data, Split
+from hfcourse.data.load import Data
 from hfcourse.errors import InputError
 from hfcourse.run.answers import read_exam
 from hfcourse.run.fill_mask import COLUMNS, GAP
@@ -68,7 +68,7 @@ def load_reader(name: str, auto_class: Any, device: torch.device) -> Reader:
     return Reader(name, model.to(device).eval(), tokenizer)
 
 
-def read_prompts(split: Split, reader: Reader, length: int, new: int, behind: int = 0) -> list[Prompt]:
+def read_prompts(texts: Sequence[str], reader: Reader, length: int, new: int, behind: int = 0) -> list[Prompt]:
     """The first `length` tokens of each document that has `new` more, with these; InputError where none has.
 
     Raises InputError too where prompt, text and what comes `behind` it are more tokens than the model takes.
@@ -81,13 +81,13 @@ def read_prompts(split: Split, reader: Reader, length: int, new: int, behind: in
             f"{longest - behind} that {reader.name} takes"
         )
     prompts, head = [], head_ids(tokenizer)
-    for row in split.dataset:
-        ids = head + tokenizer(row["text"], add_special_tokens=False, verbose=False)["input_ids"]
+    for text in texts:
+        ids = head + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         if len(ids) >= length + new:
-            text = tokenizer.decode(ids[:length], skip_special_tokens=True)
-            prompts.append(Prompt(ids[:length], text, ids[length : length + new]))
+            opening = tokenizer.decode(ids[:length], skip_special_tokens=True)
+            prompts.append(Prompt(ids[:length], opening, ids[length : length + new]))
     if not prompts:
-        raise InputError(f"{split.place.rsplit(',', 1)[0]}: no document has {length + new} tokens or more")
+        raise InputError(f"none of the {len(texts):,} documents has {length + new} tokens or more in {reader.name}")
     return prompts
 
 
@@ -142,11 +142,9 @@ def read_all_prompts(
     """
     model, _, infiller = readers
     assert model is not None
-    split = data.test or data.train
-    prompts = {"texts": read_prompts(split, model, length, new)}
-    notes = [
-        f"{len(prompts['texts']):,} of {len(split.dataset):,} documents have the {length + new} tokens to be used"
-    ]
+    texts = [row["text"] for row in (data.test or data.train).dataset]
+    prompts = {"texts": read_prompts(texts, model, length, new)}
+    notes = [f"{len(prompts['texts']):,} of {len(texts):,} documents have the {length + new} tokens to be used"]
     openings, without = read_openings(exam, model.tokenizer, longest_input(model.model, model.tokenizer))
     if openings:
         prompts["truth"] = openings
@@ -154,7 +152,7 @@ def read_all_prompts(
             f"exam: {len(openings):,} openings to continue; {without:,} that don't tell what comes are left out"
         )
     if infiller is not None:
-        prompts["passes"] = read_prompts(split, infiller, length, new, behind=1)  # [SEP]
+        prompts["passes"] = read_prompts(texts, infiller, length, new, behind=1)  # [SEP]
         notes.append(f"all at once: {len(prompts['passes']):,} documents by the infiller's tokens, {new} masks each")
     return prompts, notes
 
