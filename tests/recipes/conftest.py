@@ -37,13 +37,14 @@ def public() -> Iterator[LoopbackHub]:
 
 @pytest.fixture(scope="session")
 def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """Runs recipes in a workspace of their own: runs/world, a short exam, configs/<recipe>/small.yaml."""
+    """Runs recipes in a workspace of their own: runs/world, short exams, configs/<recipe>/small.yaml."""
     folder = tmp_path_factory.mktemp("course")
     write(World.create(0), folder / "runs" / "world")
     write_encoder(folder)
     shutil.copytree(ROOT / "configs/icl/tasks", folder / "configs/icl/tasks")
-    exam = (folder / "runs/world/truth.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "exam.jsonl").write_text("".join(exam[::45]), encoding="utf-8")
+    for name, exam, step in (("truth", "exam", 45), ("cloze", "cloze", 17)):
+        rows = (folder / f"runs/world/{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / f"{exam}.jsonl").write_text("".join(rows[::step]), encoding="utf-8")
     return Runner(folder, public.settings(folder / "hf_home"))
 
 

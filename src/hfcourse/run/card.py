@@ -50,7 +50,10 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         *(f"{title}:\n\n{table(head, rows)}" for title, head, rows in card.get("tables", [])),
         f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training."
         if "steps" in results
-        else f"{took(results)} in {results['seconds']:.1f} s. Values in brackets: 95 % intervals.",
+        else f"{took(results)} in {results['seconds']:.1f} s."
+        + (
+            " Values in brackets: 95 % intervals." if any(name.endswith("_low") for name in results["metrics"]) else ""
+        ),
         "![curves](curves.png)",
         *([f"## {card.get('samples_title', 'Samples')}", _samples(card["samples"])] if card.get("samples") else []),
         "## How it was made",

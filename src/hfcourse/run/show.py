@@ -40,7 +40,9 @@ def number(value: float | None) -> str:
 
 
 def took(results: dict[str, Any]) -> str:
-    """What a run did: optimiser steps, or the scores that an evaluation took."""
+    """What a run did: optimiser steps, or the tokens that it wrote, or the scores that an evaluation took."""
+    if "tokens" in results:
+        return f"{results['tokens']:,} tokens"
     return f"{results['steps']} steps" if "steps" in results else f"{results['requests']:,} scores"
 
 
@@ -62,6 +64,37 @@ def intervals(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
     return ["metric", *shown], [[name, *(values.get(key, "") for key in shown)] for name, values in found.items()]
 
 
+# Measures of a way to generate, with the headings of those that a terminal, 80 characters wide, has room for.
+MEASURES = {
+    "judge_perplexity": "judged",
+    "perplexity": "perplexity",
+    "repetition": "repeats",
+    "doubled": "",
+    "distinct_2": "distinct",
+    "self_bleu": "",
+    "length": "",
+}
+
+
+def by_way(metrics: dict[str, float]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """Metrics `<way>_<measure>` as {way to generate: {measure: value}}, and their measures, truth by language last."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        way, measure = re.fullmatch(rf"(.+?)_({'|'.join(MEASURES)}|truth_.+)", name).groups()  # type: ignore[union-attr]
+        found.setdefault(way, {})[measure] = value
+    there = dict.fromkeys(measure for values in found.values() for measure in values)
+    return [m for m in MEASURES if m in there] + [m for m in there if m not in MEASURES], found
+
+
+def ways_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows, a row for each way to generate: the writer's own perplexity only where there is no judge."""
+    names, found = by_way(metrics)
+    headings = {name: MEASURES.get(name, name.replace("truth_", "true ")) for name in names}
+    shown = [name for name in names if headings[name] and (name != "perplexity" or "judge_perplexity" not in names)]
+    rows = [[way, *(number(values.get(name)) for name in shown)] for way, values in found.items()]
+    return ["", *(headings[name] for name in shown)], rows
+
+
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
     """Print samples side by side, a column a key, long texts cut."""
     table = Table(*(escape(key) for key in samples[0]), show_lines=True)
@@ -76,6 +109,8 @@ def show_results(results: dict[str, Any], folder: Path, console: Console | None 
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
     if any(name.endswith("_low") for name in results["metrics"]):
         head, rows = intervals(results["metrics"])
+    elif "tokens" in results:
+        head, rows = ways_table(results["metrics"])
     else:
         head = ["metric", "before", "after"]
         rows = [[name, number(before), number(after)] for name, before, after in pair_up(results["metrics"])]
