@@ -42,6 +42,9 @@ class RewardArguments(RunArguments, DataArguments):
     aspect_column: str = field(
         default="aspect", metadata={"help": "Column that says what a pair is about; each value gets its accuracy."}
     )
+    new_blocks: int = field(
+        default=0, metadata={"help": "Blocks to put on top of the model; then they and the head alone are trained."}
+    )
     samples: int = field(default=8, metadata={"help": "Held-out pairs to write down with their margins."})
 
 
@@ -50,7 +53,7 @@ def main():
         script, training, model_args = run.arguments
         training.remove_unused_columns = False  # the collator reads ranks
 
-        model, tokenizer, loaded = load_reward(model_args)
+        model, tokenizer, loaded = load_reward(model_args, script.new_blocks)
         data = load_data(script, Preferences(script.shared_prompts != "allow", script.aspect_column), training.seed)
         check_prompts(data, script.shared_prompts)
         template = ensure_chat_template(tokenizer, training.chat_template_path)
@@ -60,8 +63,8 @@ def main():
             template = f"Texts are read as they stand, each ended by {tokenizer.eos_token}, without a chat template."
 
         longest = min(training.max_length or 10**9, longest_input(model, tokenizer))
-        reading = {"read": Reader(tokenizer), "longest": longest, "skip_bad_rows": script.skip_bad_rows}
-        reading["num_proc"] = training.dataset_num_proc
+        options = {"skip_bad_rows": script.skip_bad_rows, "num_proc": training.dataset_num_proc}
+        reading = {"read": Reader(tokenizer), "longest": longest, **options}
         train = encode_answers(data.train, "Tokenising train", **reading)
         test = encode_answers(data.test, "Tokenising eval", shortest_first=True, **reading) if data.test else None
         judge = Judge(test.dataset) if test else None
@@ -98,8 +101,7 @@ def main():
         samples, links = [], []
         if judge:
             metrics["longer_wins"] = judge.longer_wins
-            margins = before["margins"], after["margins"]
-            samples = describe_pairs(judge, test.dataset, tokenizer, places, margins)
+            samples = describe_pairs(judge, test.dataset, tokenizer, places, (before["margins"], after["margins"]))
             run.on_main(lambda: plot_reliability(run.folder / RELIABILITY, judge))
             links = [f"![calibration]({RELIABILITY})"]
         card = {

@@ -1,6 +1,5 @@
 """InstructGPT's ranking loss, by hand and beside TRL's; what a LoRA run leaves; how an evaluation is judged."""
 
-import json
 import math
 from itertools import combinations
 from types import SimpleNamespace
@@ -14,7 +13,15 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import get_peft_model
-from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+)
 from trl import ModelConfig, RewardTrainer
 
 
@@ -43,7 +50,7 @@ def test_equation_1_for_every_pair_of_k_answers():
     for row in range(4):
         places = [i for i in range(9) if ranks[row, i] != ABSENT]
         terms = [(i, j) if ranks[row, i] < ranks[row, j] else (j, i) for i, j in combinations(places, 2)]
-        expected = -sum(log_sigmoid(float(scores[row, i] - scores[row, j])) for i, j in terms) / len(terms)
+        expected = -sum(log_sigmoid((scores[row, i] - scores[row, j]).item()) for i, j in terms) / len(terms)
         assert losses[row].item() == pytest.approx(expected)
     losses.sum().backward()
     assert torch.equal(scores.grad[1, 2:], torch.zeros(7, dtype=torch.double))
@@ -147,6 +154,32 @@ def test_a_reward_model_keeps_its_head_and_a_classifier_is_refused(base, tmp_pat
             again, _, note = load_reward(arguments(tmp_path / name))
             assert note == "Every weight comes from the checkpoint."
             assert torch.equal(again.score.weight, saved.score.weight)
-    assert len(json.loads((tmp_path / "classifier/config.json").read_text())["id2label"]) == 2
     with pytest.raises(InputError, match="classifier is a classifier of 2 labels, and a reward model has one"):
         load_reward(arguments(tmp_path / "classifier"))
+
+
+@torch.no_grad()
+def test_new_blocks_begin_as_the_identity_and_are_all_that_is_trained(base):
+    torch.manual_seed(1)
+    plain, _, _ = load_reward(arguments(base))
+    grown, _, note = load_reward(arguments(base), new_blocks=2)
+    grown.score.weight.copy_(plain.score.weight)
+    assert grown.config.num_hidden_layers == len(grown.transformer.h) == 4
+    assert "transformer.h.2.attn.c_attn.bias" in note
+    for model in (plain, grown):
+        model.config.pad_token_id = 1
+    ids = torch.randint(3, 250, (4, 9))
+    torch.testing.assert_close(grown(input_ids=ids).logits, plain(input_ids=ids).logits)
+    trained = {name for name, p in grown.named_parameters() if p.requires_grad}
+    new = ("transformer.h.2.", "transformer.h.3.", "score.")
+    assert trained == {name for name, _ in grown.named_parameters() if name.startswith(new)}
+    with pytest.raises(InputError, match="--new_blocks does not go with --use_peft"):
+        load_reward(arguments(base, use_peft=True), new_blocks=1)
+
+
+def test_blocks_of_another_kind_are_not_added_to(base, tmp_path):
+    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of Bert"):
+        load_reward(arguments(tmp_path), new_blocks=1)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hfcourse.errors import InputError
 from hfcourse.metrics.exact_match import grouped_accuracy
 from hfcourse.metrics.preferences import calibration_error, length_correlation, ranked_pairs, reliability, wins
 from hfcourse.run.models import check_folder, load, load_checkpoint
@@ -24,17 +25,46 @@ from trl import ModelConfig, RewardTrainer, get_peft_config
 
 ABSENT = -100
 ADAPTER = "adapter"
+# Where a block's attention and its feed-forward part end, in GPT-2 and in Llama's kin.
+RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj")
 
 
-def load_reward(args: ModelConfig) -> tuple[Any, Any, str]:
+def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
     """Model with a head of one label, tokenizer, and a sentence on the weights that are new.
 
-    A language model gets a new head, a reward model keeps its own. Raises InputError for a classifier of more labels.
+    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top, which
+    begin as the identity, and trains them and the head alone (Wu et al. 2024, LLaMA Pro). Raises InputError for a
+    classifier of more labels, or a model that can't grow so.
     """
-    if args.model_name_or_path is not None:
-        check_folder(args.model_name_or_path)
-        one_label(load(AutoConfig, args.model_name_or_path, args.model_revision))
-    return load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
+    if args.model_name_or_path is None:
+        return load_checkpoint(args, AutoModelForSequenceClassification)
+    check_folder(args.model_name_or_path)
+    config = load(AutoConfig, args.model_name_or_path, args.model_revision)
+    one_label(config)
+    if not new_blocks:
+        return load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
+    if args.use_peft:
+        raise InputError("--new_blocks does not go with --use_peft: adapters would be trained and blocks would not")
+    depth = config.num_hidden_layers
+    loaded = load_checkpoint(
+        args, AutoModelForSequenceClassification, num_labels=1, num_hidden_layers=depth + new_blocks
+    )
+    _open_up(loaded[0], depth)
+    return loaded
+
+
+@torch.no_grad()
+def _open_up(model: Any, depth: int) -> None:
+    """Train the blocks from `depth` on, which at first add nothing to what they are given, and the head alone."""
+    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > depth), [])
+    new = blocks[depth:]
+    ends = [part for block in new for name, part in block.named_modules() if name.endswith(RESIDUAL)]
+    if not ends or len(ends) != 2 * len(new):
+        raise InputError(f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}")
+    for parameter in (parameter for part in ends for parameter in part.parameters()):
+        parameter.zero_()
+    model.base_model.requires_grad_(False)
+    new.requires_grad_(True)
 
 
 def adapter_config(args: ModelConfig) -> PeftConfig | None:
