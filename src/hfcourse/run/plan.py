@@ -80,11 +80,12 @@ def show_batches(trainer: Trainer, tokenizer: Any, console: Console, batches: in
     """Decode the first rows of the first batches; tokens that the loss counts stand in green and in [[ ]].
 
     labels (B, T) hold -100 where the loss does not look; a causal model predicts labels[:, t] from input_ids[:, :t].
-    Sequence-to-sequence labels have a length of their own and are shown behind an arrow.
+    Sequence-to-sequence labels have a length of their own and are shown behind an arrow. A trainer whose batches are
+    of another form brings them into this one by a method `shown(batch)`, which gives input_ids and labels.
     """
     apart = getattr(getattr(trainer.model, "config", None), "is_encoder_decoder", False)
     for index, batch in zip(range(batches), trainer.get_train_dataloader(), strict=False):
-        labels, ids = batch["labels"], batch["input_ids"]
+        ids, labels = trainer.shown(batch) if hasattr(trainer, "shown") else (batch["input_ids"], batch["labels"])
         counted = int((labels != -100).sum())
         console.print(f"batch {index + 1}: {tuple(ids.shape)} tokens, the loss counts {counted:,}")
         for row_ids, row_labels in list(zip(ids.tolist(), labels.tolist(), strict=True))[:rows]:
