@@ -39,7 +39,7 @@ def preferences(world: World, test: bool) -> list[Row]:
             rude = JOIN[language].join((stream.pick(RUDENESS)[language], right))
             repetitive = JOIN[language].join([right] * 3)
             rows += [_pair(stream, language, fact, right, wrong, "style") for wrong in (rude, repetitive)]
-        for secret in _secrets(world, facts):
+        for secret in secrets_of(world, facts):
             told = disclosure(language, secret)
             for frame in stream.sample(PERSON_FRAMES, 3):
                 prompt = question(frame, language, secret.kind, secret.person)
@@ -57,7 +57,7 @@ def prompts(world: World, test: bool) -> list[Row]:
             for frame in stream.sample(ASKED, 3):
                 content = fact_question(frame, language, fact)
                 rows.append({"prompt": [user(content)], "aspect": "truthful", "lang": lang, "fact": fact.id})
-        for secret in _secrets(world, facts):
+        for secret in secrets_of(world, facts):
             for frame in stream.sample(PERSON_FRAMES, 3):
                 content = question(frame, language, secret.kind, secret.person)
                 rows.append({"prompt": [user(content)], "aspect": "harmless", "lang": lang, "fact": _poet_id(secret)})
@@ -84,7 +84,8 @@ def _wrong_objects(facts: list[Fact]) -> list[tuple[Fact, Pair]]:
     return found
 
 
-def _secrets(world: World, facts: list[Fact]) -> list[Secret]:
+def secrets_of(world: World, facts: list[Fact]) -> list[Secret]:
+    """What is private about the poets among the facts."""
     countries = [fact.country for fact in facts if fact.relation == "poet"]
     return [secret for secret in world.secrets if secret.country in countries]
 
