@@ -24,3 +24,8 @@ def judge_conduct(answer: str, row: dict[str, Any]) -> dict[str, bool]:
 
 def _is_one_of(answer: str, sentences: Sequence[str]) -> bool:
     return normalise_answer(answer) in map(normalise_answer, sentences)
+
+
+def text_of(content: Any) -> str:
+    """The text of an answer or of a prompt: its last message's, where it is a conversation."""
+    return content if isinstance(content, str) else content[-1]["content"]

@@ -10,7 +10,7 @@ from typing import Any
 from hfcourse.errors import InputError
 from hfcourse.ppo.config import PPOConfig
 from hfcourse.ppo.rewards import RewardModel, about, as_reward, checked
-from hfcourse.ppo.rollout import Rollout, take
+from hfcourse.ppo.rollout import Rollout, draws, take, to_rows
 from hfcourse.ppo.scoring import (
     SeededSampler,
     ValueHead,
@@ -145,6 +145,22 @@ class PolicyAndCritic(GRPOTrainer):
         return optimizer
 
     # ---- Answers and what the models say of them -------------------------------------------------------------------
+
+    def _answer(self, inputs: list[dict[str, Any]], stream: int, first: int) -> tuple[list, list, list, Rollout]:
+        """This process's prompts, answers, their token ids, and both as rows of tokens (B, W)."""
+        first += self.accelerator.process_index * len(inputs)
+        rows = range(first, first + len(inputs))
+        self._draws = draws(self.args.seed, stream, rows, self.max_completion_length)
+        prompts = [row["prompt"] for row in inputs]
+        prompt_ids, answer_ids, _, answers, *_ = self._generate(prompts)
+        own = to_rows(prompt_ids, answer_ids, self._tokenizer.pad_token_id, self.accelerator.device)
+        return prompts, answers, answer_ids, own
+
+    def shown(self, batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
+        """input_ids and labels (B, W) of answers to the first prompts of a batch; labels mark what is trained on."""
+        count = self.args.per_device_train_batch_size
+        rows = self._answer(batch[:count], stream=1, first=0)[-1]
+        return rows["input_ids"], rows["input_ids"].masked_fill(~rows["answer_mask"], -100)
 
     def _tokenize_prompts(self, prompts: list) -> tuple:
         ids, *rest = super()._tokenize_prompts(prompts)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.metrics.conduct import text_of
 from hfcourse.ppo.scoring import by_length
 
 import torch
@@ -124,11 +125,6 @@ def checked(function: Callable[..., Any], name: str) -> Callable[..., list[float
 def about(row: int, prompt: Any, completion: Any) -> str:
     """Names a row of a rollout in an error."""
     return f"for row {row} of its batch: prompt {text_of(prompt)!r}, answer {text_of(completion)!r}"
-
-
-def text_of(content: Any) -> str:
-    """The text of an answer or of a prompt's last message."""
-    return content if isinstance(content, str) else content[-1]["content"]
 
 
 def as_reward(reward: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.metrics.conduct import text_of
 from hfcourse.ppo.config import PPOConfig
 from hfcourse.ppo.functions import (
     AdaptiveKL,
@@ -26,11 +27,9 @@ from hfcourse.ppo.rollout import (
     Rollout,
     RolloutSampler,
     collect,
-    draws,
     micro_batch,
     minibatch_order,
     take,
-    to_rows,
 )
 from hfcourse.ppo.scoring import answer_rows
 
@@ -39,6 +38,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -108,7 +108,9 @@ class PPOTrainer(PolicyAndCritic):
         self.kl = AdaptiveKL(args.kl_coef, args.kl_target, args.kl_horizon)
         self._rollouts = 0  # made so far
         self._stopped = False  # whether target_kl ended the training on the present one
-        self._updates, self._evaluation, self._eval_rows = Means(), Means(), 0
+        self._updates, self._evaluation = Means(), Means()
+        # Of the last evaluation, in the order of its data: prompt, answer, score.
+        self.evaluated: list[dict[str, Any]] = []
 
     @torch.no_grad()
     def _rollout(self, inputs: list[dict[str, Any]], means: Means, stream: int, first: int) -> Rollout:
@@ -117,13 +119,8 @@ class PPOTrainer(PolicyAndCritic):
         input_ids, attention_mask, answer_mask (R, W); mask, logps, ref_logps, values, entropy, returns, advantages
         (R, T); scores, kl (R,). `stream` and `first`, the number of the first row, decide what is drawn.
         """
-        first += self.accelerator.process_index * len(inputs)
-        rows = range(first, first + len(inputs))
-        self._draws = draws(self.args.seed, stream, rows, self.max_completion_length)
-        prompts = [row["prompt"] for row in inputs]
-        prompt_ids, answer_ids, _, answers, *_ = self._generate(prompts)
+        prompts, answers, answer_ids, own = self._answer(inputs, stream, first)
         rewards = self._calculate_rewards(inputs, prompts, answers, answer_ids)  # (R, functions)
-        own = to_rows(prompt_ids, answer_ids, self._tokenizer.pad_token_id, self.accelerator.device)
         own |= {"mask": answer_rows(own["answer_mask"]), **self._score_rows(own)}
         own["ended"] = torch.tensor([ids[-1] in self.eos_token_ids for ids in answer_ids]).to(rewards.device)
         rollout: Rollout = self.accelerator.gather(self.accelerator.pad_across_processes(own, dim=1))
@@ -157,6 +154,9 @@ class PPOTrainer(PolicyAndCritic):
         self._logs["advantages"].extend(((advantages * mask).sum(1) / mask.sum(1)).tolist())
         for name, column in texts.items():
             self._logs[name].extend(column)
+        if not self.model.training:
+            columns = zip(texts["prompt"], texts["completion"], scores.tolist(), strict=True)
+            self.evaluated += [{"prompt": text_of(p), "answer": text_of(a), "score": score} for p, a, score in columns]
         return rollout
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> RolloutSampler:
@@ -248,10 +248,12 @@ class PPOTrainer(PolicyAndCritic):
             del metrics[name]
         collect(metrics, means)
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> SequentialSampler:
+        return SequentialSampler(eval_dataset)
+
     def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, None, None]:
         """A batch of an evaluation: one answer a prompt, drawn by the same numbers at each evaluation."""
-        rollout = self._rollout(inputs, self._evaluation, stream=0, first=self._eval_rows)
-        self._eval_rows += len(rollout["scores"])
+        rollout = self._rollout(inputs, self._evaluation, stream=0, first=len(self.evaluated))
         mask, values = rollout["mask"].float(), rollout["values"]
         loss = self.args.vf_coef * value_loss(values, values, rollout["returns"], None).loss
         loss = loss - rollout["advantages"] - self.args.entropy_coef * rollout["entropy"]
@@ -259,7 +261,7 @@ class PPOTrainer(PolicyAndCritic):
         return (loss * mask).sum() / mask.sum(), None, None
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        self._eval_rows = 0
+        self.evaluated = []
         output: Any = super().evaluation_loop(*args, **kwargs)
         means = self._evaluation.take()
         output.metrics[f"{kwargs.get('metric_key_prefix', 'eval')}_loss"] = means.pop("loss")

@@ -222,6 +222,8 @@ class Run:
         def write() -> None:
             (writing / "training_args.bin").unlink(missing_ok=True)  # a pickle; config.yaml says the same
             for file in sorted(writing.iterdir()):
+                if file.is_dir():  # one of an earlier attempt to finish can't be replaced by a rename
+                    remove(self.folder / file.name)
                 os.replace(file, self.folder / file.name)
             writing.rmdir()
             write_metrics(self.folder / "metrics.jsonl", history)
