@@ -74,7 +74,7 @@ class PPOConfig(GRPOConfig):
     def __post_init__(self) -> None:
         defaults: dict[str, Any] = {f.name: f.default for f in fields(GRPOConfig)}
         for name in sorted(UNREAD):
-            if getattr(self, name, defaults.get(name)) != defaults.get(name):
+            if getattr(self, name) not in (defaults[name], None):
                 why = "the policy that is scored must be the one that draws" if name in DISTORTING else "PPO has none"
                 raise InputError(f"{name} = {getattr(self, name)} is an argument of GRPO that is not read: {why}")
         for name in ("num_mini_batches", "num_ppo_epochs", "kl_horizon"):
