@@ -9,7 +9,13 @@ import toys
 
 def made_trainer(folder, **changes):
     """In float64; policy and critic have moved away from the rollout's, so that some tokens are clipped."""
-    settings = {"entropy_coef": 0.02, "vf_coef": 0.5, "kl_coef": 0.1, "per_device_train_batch_size": 4}
+    settings = {
+        "entropy_coef": 0.02,
+        "vf_coef": 0.5,
+        "cliprange_value": 0.02,
+        "kl_coef": 0.1,
+        "per_device_train_batch_size": 4,
+    }
     made = toys.trainer(folder, toys.policy().double(), **(settings | changes))
     made.model.double()
     made.model.train()
@@ -29,10 +35,10 @@ def loss_of(made, rollout, rows):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_gradient_of_the_whole_loss_is_that_of_finite_differences(tmp_path, shared, monkeypatch):
+    made, rollout = made_trainer(tmp_path, share_trunk=shared)
     monkeypatch.setattr(
         torch.Tensor, "float", lambda self: self if self.dtype == torch.double else self.to(torch.float)
     )
-    made, rollout = made_trainer(tmp_path, share_trunk=shared)
     loss_of(made, rollout, range(8)).backward()
     random = torch.Generator().manual_seed(2)
     names = dict(made.model.named_parameters())
@@ -65,7 +71,7 @@ def test_the_loss_is_that_of_its_equation(tmp_path):
             ratio = (new.log_probs[row, t] - old).exp().item()
             policy = -min(ratio * a, min(max(ratio, 0.8), 1.2) * a)
             value = new.value[row, t].item()
-            near = min(max(value, v - 0.2), v + 0.2)
+            near = min(max(value, v - 0.02), v + 0.02)
             total += policy + 0.5 * max((value - r) ** 2, (near - r) ** 2) / 2 - 0.02 * new.entropy[row, t].item()
             tokens += 1
     assert tokens == rollout["mask"].sum() and found == pytest.approx(total / tokens, rel=1e-5)

@@ -20,7 +20,6 @@ from hfcourse.ppo.scoring import (
     check_critic,
     critic_from_policy,
     hidden_size,
-    load_critic,
 )
 
 import torch
@@ -28,7 +27,7 @@ from accelerate.utils import is_peft_model
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, GenerationConfig, LogitsProcessorList, PreTrainedModel
 from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer
 from trl.models import prepare_deepspeed, prepare_fsdp, unwrap_model_for_generation
@@ -281,6 +280,6 @@ def _critic(critic: Any, policy: Any, share_trunk: bool) -> PreTrainedModel | No
             raise InputError("a policy with adapters or in 4 bits has no copy for a critic: give one, or share_trunk")
         critic = critic_from_policy(policy)
     elif isinstance(critic, str):
-        critic = load_critic(critic)
+        critic = AutoModelForSequenceClassification.from_pretrained(critic)
     check_critic(critic, policy)
     return critic

@@ -14,7 +14,7 @@ from hfcourse.ppo.functions import log_probs_and_entropy
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, LogitsProcessor, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, LogitsProcessor, PreTrainedModel
 from transformers.utils import ModelOutput
 
 
@@ -55,14 +55,6 @@ def critic_from_policy(policy: PreTrainedModel) -> PreTrainedModel:
     critic.base_model.load_state_dict(policy.base_model.state_dict())
     nn.init.zeros_(critic.score.weight)
     return critic
-
-
-def load_critic(name: str, **kwargs: Any) -> PreTrainedModel:
-    """A checkpoint with one label, such as a reward model's; raises InputError for another."""
-    labels = AutoConfig.from_pretrained(name).num_labels
-    if labels != 1:
-        raise InputError(f"the critic {name} has {labels} labels, expected one")
-    return AutoModelForSequenceClassification.from_pretrained(name, **kwargs)
 
 
 def check_critic(critic: Any, policy: Any) -> None:
