@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_task_with_a_known_optimum_is_solved_to_within_5_percent(tmp_path, shared):
     """Six words of an even number, and no end: 1. A random policy has less than half of it."""
     small = {"learning_rate": 1e-2, "max_steps": 160, "kl_coef": 0.0, "per_device_train_batch_size": 16}
@@ -25,6 +25,7 @@ def test_a_task_with_a_known_optimum_is_solved_to_within_5_percent(tmp_path, sha
     assert after["eval_truncated"] > 0.9 and after["eval_length"] > 5.7
 
 
+@pytest.mark.slow
 def test_a_bandit_whose_best_arm_depends_on_its_prompt_is_solved(tmp_path):
     """One word to each prompt: the one that the prompt ends with."""
 
@@ -34,7 +35,7 @@ def test_a_bandit_whose_best_arm_depends_on_its_prompt_is_solved(tmp_path):
     data = toys.prompts(56)
     settings = {
         "max_completion_length": 1,
-        "max_steps": 320,
+        "max_steps": 800,
         "learning_rate": 1e-2,
         "kl_coef": 0.0,
         "num_ppo_epochs": 4,
@@ -47,6 +48,7 @@ def test_a_bandit_whose_best_arm_depends_on_its_prompt_is_solved(tmp_path):
     assert made.evaluate()["eval_reward"] > 0.95
 
 
+@pytest.mark.slow
 def test_kl_holds_the_policy_back_and_the_adaptive_one_reaches_its_target(tmp_path):
     settings = {"learning_rate": 1e-2, "max_steps": 120, "per_device_train_batch_size": 16, "logging_steps": 4}
     ends = {}
@@ -60,7 +62,7 @@ def test_kl_holds_the_policy_back_and_the_adaptive_one_reaches_its_target(tmp_pa
         ends[name] = sum(toys.logged(made, "kl")[-6:]) / 6
         coefs = toys.logged(made, "kl_coef")
         assert (coefs[0] == coefs[-1]) == (name != "steered")
-    assert ends["held"] < 0.2 and ends["free"] > 2
+    assert ends["free"] > 2 and ends["held"] < 0.3 * ends["free"]
     assert ends["steered"] == pytest.approx(1.0, rel=0.5)
 
 
@@ -123,7 +125,7 @@ def test_an_evaluation_counts_each_prompt_once_and_is_the_same_again(tmp_path):
     assert first["eval_reward"] == pytest.approx(sum(scores) / 21)
     assert {k: v for k, v in first.items() if "_per_" not in k and "runtime" not in k}.items() <= second.items()
     made.train()
-    assert len(toys.logged(made, "eval_reward")) == 4
+    assert len(toys.logged(made, "eval_reward")) == 2, "of this training"
     assert {"eval_kl", "eval_length", "eval_rewards/even", "eval_loss"} <= first.keys()
 
 
