@@ -82,8 +82,8 @@ def theirs(vocabulary: int, rollouts: int) -> dict:
         value = GPT2ForSequenceClassification(config)
         value.transformer.load_state_dict(policy.transformer.state_dict())
         data = Dataset.from_dict({"input_ids": ids})
-        trainer = PPOTrainer(args=args, processing_class=tokenizer, model=policy, ref_model=reference,
-                             reward_model=reward, train_dataset=data, value_model=value, eval_dataset=data)  # fmt: skip
+        parts = {"model": policy, "ref_model": reference, "reward_model": reward, "value_model": value}
+        trainer = PPOTrainer(args=args, processing_class=tokenizer, train_dataset=data, eval_dataset=data, **parts)
         return timed(trainer, rollouts, "objective/scores", "objective/kl")
 
 

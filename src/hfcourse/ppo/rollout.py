@@ -91,11 +91,12 @@ class Means:
         self.sums[name] = self.sums.get(name, 0) + own
 
     def take(self, reduce: Callable[[Tensor], Tensor] | None = None) -> dict[str, float]:
-        """The means, after which this is empty; `reduce` sums a tensor over the processes."""
+        """The means of what there was, after which this is empty; `reduce` sums a tensor over the processes."""
         sums, self.sums = self.sums, {}
         table = torch.stack(list(sums.values()))  # (names, 2)
         table = table if reduce is None else reduce(table)
-        return {name: total / max(count, 1) for name, (total, count) in zip(sums, table.tolist(), strict=True)}
+        rows = zip(sums, table.tolist(), strict=True)
+        return {name: total / count for name, (total, count) in rows if count > 0}
 
 
 def collect(metrics: defaultdict[str, list[float]], values: dict[str, float]) -> None:
