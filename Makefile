@@ -59,7 +59,7 @@ chat: $(INSTALLED)
 	@$(PYTHON) -m hfcourse.run.chat --run $(or $(RUN),runs/sft/tiny) $(ARGS)
 
 predict: $(INSTALLED)
-	@$(PYTHON) -m hfcourse.run.predict --run $(or $(RUN),runs/ner/tiny) $(if $(TEXT),"$(TEXT)") $(ARGS)
+	@$(PYTHON) -m hfcourse.run.predict --run $(or $(RUN),runs/ner/tiny) $(if $(QUESTION),--question "$(QUESTION)") $(if $(TEXT),"$(TEXT)") $(ARGS)
 
 push: $(INSTALLED)
 	@$(PYTHON) -m hfcourse.run.push --run "$(RUN)" --repo "$(REPO)" $(ARGS)

@@ -75,16 +75,16 @@ class Messages:
             raise InputError(f"not a conversation like the first row: found the columns {', '.join(map(str, row))}")
         prompt_turns = 0
         if "messages" in row:
-            messages = _turns(row["messages"])
+            messages = read_turns(row["messages"])
         elif "conversations" in row:
-            messages = _turns(row["conversations"])
+            messages = read_turns(row["conversations"])
         elif "prompt" in row and isinstance(row["prompt"], list):
-            prompt = _turns(row["prompt"])
-            prompt_turns, messages = len(prompt), prompt + _turns(row.get("completion") or [])
+            prompt = read_turns(row["prompt"])
+            prompt_turns, messages = len(prompt), prompt + read_turns(row.get("completion") or [])
         else:
-            messages = _alpaca(row)
+            messages = read_alpaca(row)
         if row.get("system") and messages and messages[0]["role"] != "system":
-            messages.insert(0, {"role": "system", "content": _text(row["system"], "system")})
+            messages.insert(0, {"role": "system", "content": read_text(row["system"], "system")})
             prompt_turns += bool(prompt_turns)
         if messages and messages[0]["role"] not in ("system", "user"):
             raise InputError(f"wrong start: the first message is the {messages[0]['role']}'s, expected system or user")
@@ -102,7 +102,7 @@ class PromptCompletion:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         if row.get("prompt") is None:
             raise InputError(f"no prompt: found the columns {', '.join(map(str, row))}")
-        prompt, completion = _text(row["prompt"], "prompt"), _text(row.get("completion") or "", "completion")
+        prompt, completion = read_text(row["prompt"], "prompt"), read_text(row.get("completion") or "", "completion")
         if not completion.strip():
             raise InputError("no answer: expected a completion that is not empty")
         return {"prompt": prompt, "completion": completion}
@@ -118,7 +118,7 @@ class Text:
         self._field = text_field
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        text = _text(row.get(self._field) or "", self._field)
+        text = read_text(row.get(self._field) or "", self._field)
         if not text.strip():
             raise InputError(f"no text: expected a column {self._field} that is not empty")
         return {"text": text}
@@ -133,13 +133,14 @@ def _is_conversation(row: dict[str, Any]) -> bool:
     )
 
 
-def _text(value: Any, name: str) -> str:
+def read_text(value: Any, name: str) -> str:
+    """`value`, the content of column `name`, if it is a string; raises InputError."""
     if not isinstance(value, str):
         raise InputError(f"no text: {name} is {type(value).__name__}, expected a string")
     return value
 
 
-def _turns(value: Any) -> list[dict[str, str]]:
+def read_turns(value: Any) -> list[dict[str, str]]:
     """Messages with role/content or from/value keys, in the field's four roles; a JSON string is read first."""
     value = _json(value, "messages")
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
@@ -157,15 +158,16 @@ def _role(turn: dict[str, Any]) -> str:
 def _content(turn: dict[str, Any]) -> str:
     value = turn.get("content", turn.get("value"))
     if isinstance(value, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in value):
-        value = "".join(_text(part.get("text"), "content") for part in value)
+        value = "".join(read_text(part.get("text"), "content") for part in value)
     calls = [call.get("function", call) for call in turn.get("tool_calls") or []]
     lines = [json.dumps({key: call.get(key) for key in ("name", "arguments")}, ensure_ascii=False) for call in calls]
     if value is None and not lines:
         raise InputError("no content: a message has neither content nor value")
-    return "\n".join(([_text(value, "content")] if value else []) + lines)
+    return "\n".join(([read_text(value, "content")] if value else []) + lines)
 
 
-def _alpaca(row: dict[str, Any]) -> list[dict[str, str]]:
+def read_alpaca(row: dict[str, Any]) -> list[dict[str, str]]:
+    """Messages of a row with instruction, input, history and output, or of a seed task; raises InputError."""
     if row.get("instances"):  # self-instruct seed tasks: the first worked example stands for the task
         instances = row["instances"]
         if not isinstance(instances, list) or not isinstance(instances[0], dict):
@@ -176,14 +178,14 @@ def _alpaca(row: dict[str, Any]) -> list[dict[str, str]]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise InputError("no messages: expected history to be a list of [instruction, output] pairs")
         messages += _exchange(pair[0], pair[1])
-    parts = [_text(row.get(name) or "", name) for name in ("instruction", "input")]
+    parts = [read_text(row.get(name) or "", name) for name in ("instruction", "input")]
     return messages + _exchange("\n".join(filter(None, parts)), row.get("output") or "")
 
 
 def _exchange(question: Any, answer: Any) -> list[dict[str, str]]:
     return [
-        {"role": "user", "content": _text(question, "instruction")},
-        {"role": "assistant", "content": _text(answer, "output")},
+        {"role": "user", "content": read_text(question, "instruction")},
+        {"role": "assistant", "content": read_text(answer, "output")},
     ]
 
 

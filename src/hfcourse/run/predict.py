@@ -1,11 +1,13 @@
 """`python -m hfcourse.run.predict --run runs/ner/tiny "a sentence"`: entities, the word for [MASK], a translation.
 
-What a run does with a text is told by the architecture that it saved. Without a text, each line of stdin is one.
+A reward model scores answers: `--run runs/reward/tiny --question "a question" "an answer" "another"`. What a run does
+with a text is told by the architecture that it saved. Without a text, each line of stdin is one.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from hfcourse.errors import InputError
@@ -21,10 +23,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m hfcourse.run.predict", allow_abbrev=False)
     parser.add_argument("--run", required=True, help="a run folder, a checkpoint folder, or a model on the Hub")
     parser.add_argument("--task", help="which of a sequence-to-sequence run's tasks, if it has several")
+    parser.add_argument("--question", help="what the texts are answers to, for a reward model")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="without one, the lines of stdin")
     options = parser.parse_args()
     try:
-        predict = load_predictor(options.run, options.task)
+        predict = load_predictor(options.run, options.task, options.question)
         for text in options.texts or lines():
             print("\n".join([text, *(f"  {line}" for line in predict(text))]), flush=True)
     except InputError as e:
@@ -42,7 +45,7 @@ def lines() -> Iterator[str]:
             yield from filter(None, [input("\ntext> ").strip()])
 
 
-def load_predictor(name: str, task: str | None = None) -> Callable[[str], list[str]]:
+def load_predictor(name: str, task: str | None = None, question: str | None = None) -> Callable[[str], list[str]]:
     """What a run answers to a text, as lines; raises InputError for a run that can do nothing of this."""
     # Imported here so that --help and a missing folder answer at once.
     check_run(name)
@@ -52,6 +55,7 @@ def load_predictor(name: str, task: str | None = None) -> Callable[[str], list[s
         AutoConfig,
         AutoModelForMaskedLM,
         AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
         AutoTokenizer,
     )
@@ -64,13 +68,14 @@ def load_predictor(name: str, task: str | None = None) -> Callable[[str], list[s
     for ending, auto_class, make in (
         ("ForTokenClassification", AutoModelForTokenClassification, tagger),
         ("ForMaskedLM", AutoModelForMaskedLM, mask_filler),
+        ("ForSequenceClassification", AutoModelForSequenceClassification, partial(judge, question)),
         ("", AutoModelForSeq2SeqLM if config.is_encoder_decoder else None, writer),
     ):
         if architecture.endswith(ending) and auto_class is not None:
             tokenizer = load(AutoTokenizer, name, None)
             return make(load(auto_class, name, None, use_safetensors=True).eval(), tokenizer, task)
     raise InputError(
-        f"{name} is {architecture}: predict knows taggers, masked language models and encoder-decoders "
+        f"{name} is {architecture}: predict knows taggers, masked language models, reward models and encoder-decoders "
         "(make chat talks to an sft run)"
     )
 
@@ -133,6 +138,16 @@ def mask_filler(model: Any, tokenizer: Any, task: str | None) -> Callable[[str],
         ]
 
     return fill
+
+
+def judge(question: str | None, model: Any, tokenizer: Any, task: str | None) -> Callable[[str], list[str]]:
+    """The score of each text as an answer to the question, by a reward model; more is better."""
+    from hfcourse.run.scoring import Scorer
+
+    scorer = Scorer(model, tokenizer)
+    if question is None and tokenizer.chat_template is not None:
+        raise InputError("a reward model scores answers: give --question what they are answers to")
+    return lambda text: [f"{scorer(question or '', [text])[0]:+.3f}"]
 
 
 def writer(model: Any, tokenizer: Any, task: str | None) -> Callable[[str], list[str]]:

@@ -1,0 +1,217 @@
+"""Training a reward model on rankings, with TRL's trainer around InstructGPT's loss, and judging it."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hfcourse.errors import InputError
+from hfcourse.metrics.exact_match import grouped_accuracy
+from hfcourse.metrics.preferences import calibration_error, length_correlation, ranked_pairs, reliability, wins
+from hfcourse.run.models import check_folder, load, load_checkpoint
+from hfcourse.run.scoring import one_label, rewards
+from hfcourse.run.trainer import RunTrainer
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import PeftConfig, PeftModel
+from torch.nn import functional as F
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import AutoConfig, AutoModelForSequenceClassification, EvalPrediction
+from trl import ModelConfig, RewardTrainer, get_peft_config
+
+
+ABSENT = -100
+ADAPTER = "adapter"
+# Where a block's attention and its feed-forward part end, in GPT-2 and in Llama's kin.
+RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj")
+
+
+def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
+    """Model with a head of one label, tokenizer, and a sentence on the weights that are new.
+
+    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top, which
+    begin as the identity, and trains them and the head alone (Wu et al. 2024, LLaMA Pro). Raises InputError for a
+    classifier of more labels, or a model that can't grow so.
+    """
+    if args.model_name_or_path is None:
+        return load_checkpoint(args, AutoModelForSequenceClassification)
+    check_folder(args.model_name_or_path)
+    config = load(AutoConfig, args.model_name_or_path, args.model_revision)
+    one_label(config)
+    if not new_blocks:
+        return load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
+    if args.use_peft:
+        raise InputError("--new_blocks does not go with --use_peft: adapters would be trained and blocks would not")
+    depth = config.num_hidden_layers
+    loaded = load_checkpoint(
+        args, AutoModelForSequenceClassification, num_labels=1, num_hidden_layers=depth + new_blocks
+    )
+    _open_up(loaded[0], depth)
+    return loaded
+
+
+@torch.no_grad()
+def _open_up(model: Any, depth: int) -> None:
+    """Train the blocks from `depth` on, which at first add nothing to what they are given, and the head alone."""
+    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > depth), [])
+    new = blocks[depth:]
+    ends = [part for block in new for name, part in block.named_modules() if name.endswith(RESIDUAL)]
+    if not ends or len(ends) != 2 * len(new):
+        raise InputError(f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}")
+    for parameter in (parameter for part in ends for parameter in part.parameters()):
+        parameter.zero_()
+    model.base_model.requires_grad_(False)
+    new.requires_grad_(True)
+
+
+def adapter_config(args: ModelConfig) -> PeftConfig | None:
+    """LoRA as `args` has it, or None: for a classifier, so that peft trains and saves the new head as a whole.
+
+    As adapters of a causal model, TRL's default, they would leave it as it was drawn and out of the checkpoint.
+    """
+    config = get_peft_config(args)
+    if config is not None:
+        config.task_type = "SEQ_CLS"
+    return config
+
+
+def better(ranks: torch.Tensor) -> torch.Tensor:
+    """Where answer i of a prompt is better than its answer j: ranks (B, K), ABSENT where none is -> (B, K, K)."""
+    there = ranks != ABSENT
+    return (ranks[:, :, None] < ranks[:, None, :]) & there[:, :, None] & there[:, None, :]
+
+
+def ranking_loss(scores: torch.Tensor, ranks: torch.Tensor, center: float | None = None) -> torch.Tensor:
+    """InstructGPT's loss of each prompt (Ouyang et al. 2022, equation 1): scores, ranks (B, K) -> (B,).
+
+    -1 / (K choose 2) sum over pairs of log sigmoid(r_better - r_worse), so that a prompt counts once, however many
+    answers it has; tied answers make no pair. With two answers it is the Bradley-Terry loss of TRL's RewardTrainer.
+    `center` adds center (r_better + r_worse)^2 (Eisenstein et al. 2023, equation 2), which keeps scores near 0.
+    """
+    pairs = better(ranks)  # (B, K, K)
+    loss = -F.logsigmoid(scores[:, :, None] - scores[:, None, :])
+    if center is not None:
+        loss = loss + center * (scores[:, :, None] + scores[:, None, :]) ** 2
+    return torch.where(pairs, loss, 0).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
+
+
+class Ranker(RunTrainer, RewardTrainer):
+    """TRL's RewardTrainer on whole rankings (`hfcourse.data.ranked`), judged by a `Judge`.
+
+    Args:
+        source: where the model came from, for the merged checkpoint that a LoRA run ends in.
+    """
+
+    # The loss is divided by the prompts of the whole step.
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *args: Any, source: ModelConfig, judge: "Judge | None" = None, **kwargs: Any):
+        self.source, self.center = source, kwargs["args"].center_rewards_coefficient
+        super().__init__(*args, compute_metrics=judge, peft_config=adapter_config(source), **kwargs)
+        self.label_names = ["labels"]
+
+    def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
+        """Rows come as token ids; what is too long for the model was counted when they were made."""
+        return dataset
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
+        """In the order of the rows, which the judge knows; group_by_length would shuffle an evaluation as well."""
+        return SequentialSampler(eval_dataset)
+
+    def counted(self, labels: torch.Tensor) -> torch.Tensor:
+        """How many prompts of ranks (B, K) have a pair."""
+        return better(labels).any(2).any(1).sum()
+
+    def shown(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Texts (N, T) of a batch, and labels that mark the token at which each is scored."""
+        ids, mask = (batch[name][batch["labels"] != ABSENT] for name in ("input_ids", "attention_mask"))
+        last = mask.sum(1, keepdim=True) - 1
+        return ids, torch.full_like(ids, ABSENT).scatter(1, last, ids.gather(1, last))
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | None:
+        if self._predicting:
+            return None
+        count = sum(self.counted(batch["labels"]) for batch in batch_samples)
+        return self.accelerator.reduce(torch.as_tensor(count, device=device), "sum")
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        ranks, mask = inputs["labels"], inputs["attention_mask"]
+        there = mask.any(-1)  # (B, K)
+        found = rewards(model, inputs["input_ids"][there], mask[there])  # (N,)
+        scores = found.new_zeros(ranks.shape).masked_scatter(there, found)  # (B, K)
+        losses = ranking_loss(scores, ranks, self.center)  # (B,)
+        count = self.counted(ranks) if num_items_in_batch is None else num_items_in_batch
+        loss = losses.sum() / count.clamp(min=1)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # DDP averages the gradients
+            self._meter(found.detach(), (scores[:, :, None] - scores[:, None, :])[better(ranks)].detach(), mask)
+        return (loss, {"loss": loss, "scores": scores}) if return_outputs else loss
+
+    def _meter(self, found: torch.Tensor, margins: torch.Tensor, mask: torch.Tensor) -> None:
+        """Add TRL's running metrics of a training batch: scores (N,), margins (P,) of its pairs."""
+        right = (margins.sign() + 1) / 2
+        values = torch.stack([found.mean(), margins.mean(), right.mean()])
+        means = self.accelerator.reduce(values, "mean").tolist()
+        for name, value in zip(("mean_reward", "margin", "accuracy"), means, strict=True):
+            self._metrics["train"][name].append(value)
+        self._total_train_tokens += int(self.accelerator.reduce(mask.sum(), "sum").item())
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the Trainer does; the end of a LoRA run is a whole checkpoint, with its adapter in a folder of its own.
+
+        The base is loaded anew, so that it is merged in full precision and in one piece, however it was trained.
+        """
+        super().save_model(output_dir, _internal_call)
+        if _internal_call or not isinstance(self.accelerator.unwrap_model(self.model), PeftModel):
+            return
+        if self.args.should_save:
+            tokenizer: Any = self.processing_class
+            merge_adapter(Path(str(output_dir)), self.source, tokenizer.pad_token_id)
+
+
+def merge_adapter(folder: Path, source: ModelConfig, pad_token_id: int) -> None:
+    """Move the adapter in `folder` to its own folder there, and write what it makes of its base in its place."""
+    (folder / ADAPTER).mkdir()
+    for file in folder.glob("adapter_*"):
+        os.replace(file, folder / ADAPTER / file.name)
+    whole = dataclasses.replace(source, load_in_4bit=False, load_in_8bit=False)
+    model = PeftModel.from_pretrained(load_reward(whole)[0], str(folder / ADAPTER)).merge_and_unload()
+    model.config.get_text_config().pad_token_id = pad_token_id
+    model.save_pretrained(folder)
+
+
+class Judge:
+    """The scores of an evaluation, from the rewards (R, K) of its rows in order.
+
+    A call returns accuracy and accuracy_<aspect> (share of pairs in the right order, a tie counts a half), ece and
+    length_correlation (hfcourse.metrics.preferences). `scores` are those of the last call, `margins` (P,) its pairs'.
+    """
+
+    def __init__(self, rows: Dataset):
+        self.ranks, aspects = rows["ranks"][:], rows["aspect"][:]
+        self.pairs = ranked_pairs(self.ranks)
+        self.aspects = [re.sub(r"\W", "_", aspects[pair.row]) for pair in self.pairs]
+        lengths = [[len(ids) for ids in row] for row in rows["input_ids"]]
+        self.differences = np.array([lengths[p.row][p.better] - lengths[p.row][p.worse] for p in self.pairs])
+        self.longer_wins = float(wins(self.differences).mean())
+        self.margins = np.zeros(len(self.pairs))
+        self.scores: dict[str, float] = {}
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        found = np.asarray(prediction.predictions, dtype=np.float64)
+        self.margins = np.array([found[p.row, p.better] - found[p.row, p.worse] for p in self.pairs])
+        right = wins(self.margins)
+        named = [(f"accuracy_{aspect}", value) for aspect, value in zip(self.aspects, right, strict=True) if aspect]
+        self.scores = {
+            "accuracy": float(right.mean()),
+            **{name: float(value) for name, value in sorted(grouped_accuracy(named).items())},
+            "ece": calibration_error(reliability(self.margins)),
+            "length_correlation": length_correlation(self.margins, self.differences),
+        }
+        return self.scores
