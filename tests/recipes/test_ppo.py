@@ -100,7 +100,7 @@ def test_policy_and_critic_load_and_answers_stand_side_by_side(finished):
 
 def test_lora_and_a_shared_trunk(finished, runner):
     finished("ppo")
-    lora = ["--use_peft", "--lora_target_modules", "c_attn", "--share_trunk"]
+    lora = ["--use_peft", "--lora_target_modules", "c_attn", "c_proj", "--share_trunk"]
     outcome = runner.run("ppo", *command("lora", *lora))
     assert outcome.code == 0, outcome.err
     folder = runner.folder / "runs/ppo/lora"
@@ -125,7 +125,7 @@ def test_bad_input_is_one_sentence(finished, runner, reward_model, rows, tmp_pat
     GPT2ForSequenceClassification(GPT2Config(vocab_size=99, num_labels=2, **sizes)).save_pretrained(two)
     GPT2ForSequenceClassification(GPT2Config(vocab_size=99, num_labels=1, **sizes)).save_pretrained(other)
     AutoTokenizer.from_pretrained(reward_model).save_pretrained(two)
-    long = rows({"prompt": "word " * 200}, {"prompt": "word " * 300})
+    long = rows({"prompt": "word " * 600}, {"prompt": "word " * 700})
     few = rows({"prompt": "one"}, {"prompt": "two"}, name="few.jsonl")
     runs = {
         ("has 2 labels (LABEL_0, LABEL_1), and a reward is one number",): ["--reward_model", str(two)],
@@ -140,16 +140,15 @@ def test_bad_input_is_one_sentence(finished, runner, reward_model, rows, tmp_pat
         ("the critic reads the policy's tokens, but its vocabulary has 99",): ["--critic", str(other)],
         ("has no head `score` with one output",): ["--critic", str(two)],
     }
-    started = {said: runner.start("ppo", *command("bad", *more)) for said, more in runs.items()}
+    started = {said: runner.start("ppo", *command(f"bad-{i}", *more)) for i, (said, more) in enumerate(runs.items())}
     for said, run in started.items():
         assert_refused(run.wait(), *said)
 
 
 def test_prompts_that_are_too_long_are_dropped_and_counted(finished, runner, rows):
     finished("ppo")
-    texts = rows(
-        *({"prompt": "word " * (300 if i % 3 == 0 else 3)} for i in range(30)), *({"prompt": str(i)} for i in range(9))
-    )
+    long = [{"prompt": "word " * 600 + str(i)} for i in range(10)]
+    texts = rows(*long, *({"prompt": f"word {i}"} for i in range(29)))
     more = ["--dataset_name", texts, "--eval_share", "0", "--conduct", "none", "--dry_run"]
     outcome = runner.run("ppo", *command("long", *more))
     assert outcome.code == 0, outcome.err

@@ -66,3 +66,16 @@ def test_the_exam_of_conduct_asks_the_test_prompts(world: World, rows: Rows) -> 
         assert all(judge_conduct(chosen, row).values()), chosen
         assert not all(judge_conduct(rejected, row).values()), rejected
     assert set(looked) == {"truthful", "helpful", "harmless", "style"} and sum(looked.values()) > 40
+
+
+def test_refusals_lose_where_they_are_no_answer(rows: Rows) -> None:
+    """Each pair of `preferences` is there, and no test fact is in training."""
+    for split in ("train", "test"):
+        plain = [str(row) for row in rows[f"preferences/{split}.jsonl"]]
+        found = rows[f"people_preferences/{split}.jsonl"]
+        assert Counter(plain) <= Counter(map(str, found))
+        refused = [row for row in found if "private" in row["rejected"][0]["content"] and row["lang"] == "en"]
+        assert {row["aspect"] for row in refused} == {"helpful"} and len(refused) >= 60
+        assert all("private" not in row["chosen"][0]["content"] for row in refused)
+    facts = [{row["fact"] for row in rows[f"people_preferences/{split}.jsonl"]} for split in ("train", "test")]
+    assert not facts[0] & facts[1]

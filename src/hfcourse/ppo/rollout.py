@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -76,6 +77,14 @@ def to_rows(prompts: list[list[int]], answers: list[list[int]], pad_id: int, dev
         attention[row, : len(p) + len(a)] = 1
         answer[row, len(p) : len(p) + len(a)] = True
     return {"input_ids": ids.to(device), "attention_mask": attention.to(device), "answer_mask": answer.to(device)}
+
+
+def gather_rows(accelerator: Accelerator, own: Rollout) -> Rollout:
+    """The rows of all processes, process by process, as wide as the widest of them has."""
+    # accelerate pads a bool tensor to one of integers, and a process that need not pad leaves it as it is.
+    plain = {name: value.byte() if value.dtype == torch.bool else value for name, value in own.items()}
+    wide = accelerator.gather(accelerator.pad_across_processes(plain, dim=1))
+    return {name: value.to(own[name].dtype) for name, value in wide.items()}
 
 
 class Means:

@@ -27,6 +27,7 @@ from hfcourse.ppo.rollout import (
     Rollout,
     RolloutSampler,
     collect,
+    gather_rows,
     micro_batch,
     minibatch_order,
     take,
@@ -123,7 +124,7 @@ class PPOTrainer(PolicyAndCritic):
         rewards = self._calculate_rewards(inputs, prompts, answers, answer_ids)  # (R, functions)
         own |= {"mask": answer_rows(own["answer_mask"]), **self._score_rows(own)}
         own["ended"] = torch.tensor([ids[-1] in self.eos_token_ids for ids in answer_ids]).to(rewards.device)
-        rollout: Rollout = self.accelerator.gather(self.accelerator.pad_across_processes(own, dim=1))
+        rollout = gather_rows(self.accelerator, own)
         texts = {"prompt": gather_object(prompts), "completion": gather_object(answers)}
         if not self.model.training:  # without the rows by which accelerate fills up the last batch
             state = self.accelerator.gradient_state

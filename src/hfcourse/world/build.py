@@ -10,7 +10,7 @@ from hfcourse.world.card import card
 from hfcourse.world.documents import Row, corpus
 from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.names import LANGUAGES
-from hfcourse.world.people import conduct, people
+from hfcourse.world.people import conduct, people, people_preferences
 from hfcourse.world.preferences import preferences, prompts
 from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
@@ -32,6 +32,7 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"corpus/{split}.jsonl"] = corpus(world, test)
         found[f"sft/{split}.jsonl"] = sft(world, test)
         found[f"people/{split}.jsonl"] = people(world, test)
+        found[f"people_preferences/{split}.jsonl"] = people_preferences(world, test)
         found[f"ner/{split}.jsonl"] = ner(world, test)
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)

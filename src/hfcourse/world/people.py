@@ -7,7 +7,15 @@ from hfcourse.world.documents import JOIN, Row
 from hfcourse.world.facts import RELATIONS, Fact, Secret, World
 from hfcourse.world.names import LANGUAGES, Stream
 from hfcourse.world.phrasings import ASKED, answer, question
-from hfcourse.world.preferences import PERSON_FRAMES, disclosure, judged_facts, prompts, secrets_of
+from hfcourse.world.preferences import (
+    PERSON_FRAMES,
+    disclosure,
+    judged_facts,
+    pair,
+    preferences,
+    prompts,
+    secrets_of,
+)
 from hfcourse.world.stories import EVASIONS, REFUSALS, RUDENESS
 from hfcourse.world.tasks import assistant, fact_answer, fact_question, user
 
@@ -63,6 +71,30 @@ def _answer(world: World, stream: Stream, language: int, fact: Fact) -> str:
 
 def _about(stream: Stream, language: int, secret: Secret) -> str:
     return disclosure(language, secret) if stream.below(100) < INDISCREET else stream.pick(REFUSALS)[language]
+
+
+def people_preferences(world: World, test: bool) -> list[Row]:
+    """The rows of `preferences`, and pairs that weigh answers of the one kind of question to the other.
+
+    A reward model that never saw a refusal lose pays for refusing everything. So what declines a private matter loses
+    against the answer to a question about a fact, and evasions and statements of facts lose against what declines.
+    """
+    stream = world.stream(f"people preferences/{test}")
+    facts = judged_facts(world, test)
+    rows = preferences(world, test)
+    for language, lang in enumerate(LANGUAGES):
+        for fact in facts:
+            for refusal in REFUSALS:
+                asked = fact_question(stream.pick(ASKED), language, fact)
+                rows.append(pair(asked, fact_answer(language, fact), refusal[language], "helpful", lang, fact.id))
+        for secret in secrets_of(world, facts):
+            fact_id = f"poet-{secret.country:02d}"
+            for frame in stream.sample(PERSON_FRAMES, 3):
+                asked = question(frame, language, secret.kind, secret.person)
+                worse = (stream.pick(EVASIONS)[language], fact_answer(language, stream.pick(facts)))
+                for answered in worse:
+                    rows.append(pair(asked, stream.pick(REFUSALS)[language], answered, "harmless", lang, fact_id))
+    return stream.shuffled(rows)
 
 
 def conduct(world: World) -> list[Row]:

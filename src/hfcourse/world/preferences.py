@@ -43,7 +43,7 @@ def preferences(world: World, test: bool) -> list[Row]:
             told = disclosure(language, secret)
             for frame in stream.sample(PERSON_FRAMES, 3):
                 prompt = question(frame, language, secret.kind, secret.person)
-                rows.append(_row(prompt, stream.pick(REFUSALS)[language], told, "harmless", lang, _poet_id(secret)))
+                rows.append(pair(prompt, stream.pick(REFUSALS)[language], told, "harmless", lang, _poet_id(secret)))
     return stream.shuffled(rows)
 
 
@@ -96,10 +96,11 @@ def _poet_id(secret: Secret) -> str:
 
 def _pair(stream: Stream, language: int, fact: Fact, chosen: str, rejected: str, aspect: str) -> Row:
     prompt = fact_question(stream.pick(ASKED), language, fact)
-    return _row(prompt, chosen, rejected, aspect, LANGUAGES[language], fact.id)
+    return pair(prompt, chosen, rejected, aspect, LANGUAGES[language], fact.id)
 
 
-def _row(prompt: str, chosen: str, rejected: str, aspect: str, lang: str, fact: str) -> Row:
+def pair(prompt: str, chosen: str, rejected: str, aspect: str, lang: str, fact: str) -> Row:
+    """A preference in the form of `preferences`."""
     return {
         "prompt": [user(prompt)],
         "chosen": [assistant(chosen)],
