@@ -130,4 +130,4 @@ def test_rules():
     assert no_repetition(["a b c d", "a b c a b c a b c", "no no"]) == [1.0, pytest.approx(3 / 7), 1.0]
     assert format_reward(r"Answer: \d+")(["Answer: 42", "Answer: 42 or 43", "42"]) == [1.0, 0.0, 0.0]
     messages = [[{"role": "assistant", "content": "It is Rome. It is Rome."}]]
-    assert [RULES[name](messages) for name in RULES] == [[1.0], [1.0], [pytest.approx(4 / 4)], [0.0]]
+    assert [RULES[name](messages) for name in RULES] == [[1.0], [1.0], [0.75], [0.0]]

@@ -7,7 +7,7 @@ from hfcourse.data.load import Split
 from hfcourse.data.rows import Normaliser
 from hfcourse.errors import InputError
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 
 TOO_LONG = "too long for the context"
@@ -54,13 +54,13 @@ class ConversationPrompt:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         row = {name: value for name, value in row.items() if value is not None}
         # What is asked needs no answer; `Messages` wants one.
-        if isinstance(row.get("prompt"), list):
+        if isinstance(row.get("prompt"), list) and row["prompt"]:
             row = row | {"completion": [{"role": "assistant", "content": "-"}]}
+        elif "prompt" in row:
+            raise InputError("no prompt: expected messages or a text")
         messages = Messages()(row)["messages"]
-        while messages and messages[-1]["role"] == "assistant":
+        while messages[-1]["role"] == "assistant":
             messages.pop()
-        if not messages:
-            raise InputError("no prompt: expected a message of the user")
         return {"prompt": messages}
 
 
@@ -72,7 +72,7 @@ def fit_prompts(split: Split, tokenizer: Any, longest: int, first: int | None = 
     rows = split.dataset["prompt"][:]  # type: ignore[index]
     if first is not None and isinstance(rows[0], str):
         rows = [tokenizer.decode(ids[:first], skip_special_tokens=True) for ids in tokenizer(rows)["input_ids"]]
-        split.dataset = split.dataset.remove_columns("prompt").add_column("prompt", rows)  # type: ignore[union-attr]
+        split.dataset = Dataset.from_dict(split.dataset.to_dict() | {"prompt": rows})  # type: ignore[union-attr]
     if isinstance(rows[0], str):
         encoded = tokenizer(rows)["input_ids"]
     else:

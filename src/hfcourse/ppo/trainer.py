@@ -230,6 +230,7 @@ class PPOTrainer(PolicyAndCritic):
         if self._step % self._cycle == 0:
             self._stopped = False
         if self._stopped:
+            model.train()  # as a step does; TRL tells by it what it logs
             self._step += 1
             loss = torch.zeros((), device=self.accelerator.device)
         else:
