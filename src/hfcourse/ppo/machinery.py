@@ -19,6 +19,7 @@ from hfcourse.ppo.scoring import (
     by_length,
     check_critic,
     critic_from_policy,
+    fuse_activations,
     hidden_size,
 )
 
@@ -102,6 +103,7 @@ class PolicyAndCritic(GRPOTrainer):
         base = self.model.get_base_model() if is_peft_model(self.model) else self.model
         self.model.critic = (critic or ValueHead(hidden_size(base))).to(device).requires_grad_(True)
         disable_dropout_in_model(self.model.critic)
+        fuse_activations(self.model)
         add_scoring(base, self.temperature, owner=self.model)
         self.ref_model = self._prepare_reference(reference) if reference is not None else None
         for reward in rewards:
@@ -112,6 +114,7 @@ class PolicyAndCritic(GRPOTrainer):
     def _prepare_reference(self, reference: PreTrainedModel) -> Any:
         add_fused_lm_head(reference, temperature=self.temperature, outputs=("log_probs", "entropy"))
         add_scoring(reference.eval().requires_grad_(False), self.temperature)
+        fuse_activations(reference)
         if self.is_deepspeed_enabled:
             return prepare_deepspeed(reference, self.accelerator)
         if self.is_fsdp_enabled:

@@ -15,6 +15,7 @@ from hfcourse.ppo.functions import log_probs_and_entropy
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, LogitsProcessor, PreTrainedModel
+from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.utils import ModelOutput
 
 
@@ -68,6 +69,14 @@ def check_critic(critic: Any, policy: Any) -> None:
             f"the critic reads the policy's tokens, but its vocabulary has {sizes[0]} of them and the policy's "
             f"{sizes[1]}: a reward model with another tokenizer can score answers, but not be the critic"
         )
+
+
+def fuse_activations(model: nn.Module) -> None:
+    """The same tanh approximation of GELU in one kernel: GPT-2's own takes seven, a third of a step on a CPU."""
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if type(child) is NewGELUActivation:
+                setattr(parent, name, GELUTanh())
 
 
 def add_scoring(model: PreTrainedModel, temperature: float, owner: nn.Module | None = None) -> None:
