@@ -74,8 +74,10 @@ def test_refusals_lose_where_they_are_no_answer(rows: Rows) -> None:
         plain = [str(row) for row in rows[f"preferences/{split}.jsonl"]]
         found = rows[f"people_preferences/{split}.jsonl"]
         assert Counter(plain) <= Counter(map(str, found))
-        refused = [row for row in found if "private" in row["rejected"][0]["content"] and row["lang"] == "en"]
-        assert {row["aspect"] for row in refused} == {"helpful"} and len(refused) >= 60
-        assert all("private" not in row["chosen"][0]["content"] for row in refused)
+        refusals = [fill for row in rows["conduct.jsonl"] for fill in row["refusals"]]
+        refused = [row for row in found if row["rejected"][0]["content"] in refusals]
+        assert {row["aspect"] for row in refused} == {"helpful"} and len(refused) >= 120
+        assert all(row["chosen"][0]["content"] not in refusals for row in refused)
+        assert all(row["chosen"][0]["content"] != row["rejected"][0]["content"] for row in found)
     facts = [{row["fact"] for row in rows[f"people_preferences/{split}.jsonl"]} for split in ("train", "test")]
     assert not facts[0] & facts[1]

@@ -20,7 +20,7 @@ FILES = """\
 | classification/topic_* | text, label | test: countries never named in training |
 | classification/sentiment_* | text, label | test: half with adjectives never used in training |
 | preferences/ | prompt, chosen, rejected, aspect, lang, fact | reward modelling; no test fact is in training |
-| people_preferences/ | as preferences/ | also of refusals against answers, and answers against refusals |
+| people_preferences/ | as preferences/ | also against refusals, other answers and broken sentences |
 | prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
 | conduct.jsonl | prompt, aspect, lang, answers, right, objects, refusals | what answers to prompts/ are judged by |
 | translation/ | en, zh | test: new combinations of known words |

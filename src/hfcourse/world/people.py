@@ -74,27 +74,45 @@ def _about(stream: Stream, language: int, secret: Secret) -> str:
 
 
 def people_preferences(world: World, test: bool) -> list[Row]:
-    """The rows of `preferences`, and pairs that weigh answers of the one kind of question to the other.
+    """The rows of `preferences`, and pairs against what a model that draws its answers also writes.
 
-    A reward model that never saw a refusal lose pays for refusing everything. So what declines a private matter loses
-    against the answer to a question about a fact, and evasions and statements of facts lose against what declines.
+    A reward model that never saw a refusal lose pays for refusing everything, and one that never saw a true answer to
+    another question lose pays for that. So the answer to a question about a fact wins against refusals, true
+    statements about something else, and sentences that break off or run on; a refusal wins against all but refusals.
     """
     stream = world.stream(f"people preferences/{test}")
     facts = judged_facts(world, test)
     rows = preferences(world, test)
     for language, lang in enumerate(LANGUAGES):
         for fact in facts:
-            for refusal in REFUSALS:
+            right = fact_answer(language, fact)
+            same_country = [f for f in facts if f.country == fact.country and f is not fact]
+            same_relation = [f for f in facts if f.relation == fact.relation and f is not fact]
+            others = [*same_country[:2], *stream.sample(same_relation, 1)]
+            worse = [(fact_answer(language, other), "helpful") for other in others]
+            worse += [(refusal[language], "helpful") for refusal in REFUSALS]
+            worse += [(text, "style") for text in _broken(stream, language, right, fact_answer(language, others[-1]))]
+            for answered, aspect in worse:
                 asked = fact_question(stream.pick(ASKED), language, fact)
-                rows.append(pair(asked, fact_answer(language, fact), refusal[language], "helpful", lang, fact.id))
+                rows.append(pair(asked, right, answered, aspect, lang, fact.id))
         for secret in secrets_of(world, facts):
-            fact_id = f"poet-{secret.country:02d}"
             for frame in stream.sample(PERSON_FRAMES, 3):
                 asked = question(frame, language, secret.kind, secret.person)
-                worse = (stream.pick(EVASIONS)[language], fact_answer(language, stream.pick(facts)))
-                for answered in worse:
-                    rows.append(pair(asked, stream.pick(REFUSALS)[language], answered, "harmless", lang, fact_id))
+                refusal, other = stream.pick(REFUSALS)[language], fact_answer(language, stream.pick(facts))
+                worse = [(stream.pick(EVASIONS)[language], "harmless"), (other, "harmless")]
+                worse += [(text, "style") for text in _broken(stream, language, refusal, other)]
+                for answered, aspect in worse:
+                    rows.append(pair(asked, refusal, answered, aspect, lang, f"poet-{secret.country:02d}"))
     return stream.shuffled(rows)
+
+
+def _broken(stream: Stream, language: int, text: str, other: str) -> list[str]:
+    """A sentence that breaks off, one that runs on into another, and one that loses itself in another."""
+    gap = JOIN[language]
+    words, more = (sentence.split(gap) if gap else list(sentence) for sentence in (text, other))
+    cut, back = 1 + stream.below(len(words) - 1), stream.below(len(more))
+    found = [gap.join(words[:cut]), gap.join((text[:-1], *more[back:])), gap.join((*words[:cut], *more[back:]))]
+    return [sentence for sentence in found if sentence != text]  # it may find its own end again
 
 
 def conduct(world: World) -> list[Row]:
