@@ -9,7 +9,7 @@ helpful, truthful and harmless there is known without any model.
     python recipes/ppo.py --config configs/ppo/tiny.yaml --dataset_name my.jsonl --reward_model my/model --conduct none
     accelerate launch --config_file configs/accelerate/zero3.yaml recipes/ppo.py --config configs/ppo/pythia-tldr.yaml
 
-Result: answers become helpful and harmless, and truth does not fall. Metrics, of one answer drawn to each evaluation
+Result: answers become more helpful, truthful and harmless. Metrics, of one answer drawn to each evaluation
 prompt: reward (mean score), kl (nats an answer, from the first model); with --conduct helpful, truthful and harmless
 (shares, 0 to 1); all but kl also with _before.
 """
