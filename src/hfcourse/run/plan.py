@@ -50,7 +50,8 @@ def describe_steps(trainer: Trainer) -> str:
         length = len(trainer.train_dataset)  # type: ignore[arg-type]
     except TypeError:
         return f"{args.max_steps:,} steps of {rows} rows ({parts}), streamed"
-    per_epoch = max(math.ceil(length / rows), 1)
+    # A trainer that draws answers trains on each of them `num_iterations` times.
+    per_epoch = max(math.ceil(length / rows), 1) * getattr(trainer, "num_iterations", 1)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     return f"{steps:,} steps of {rows} rows ({parts}) = {steps / per_epoch:.2f} epochs of {length:,} rows"
 

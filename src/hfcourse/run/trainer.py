@@ -142,13 +142,17 @@ class RunTrainer(Trainer):
         alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
         parts = split_by_length(inputs) if alone else [inputs]
         loss = torch.stack([super(RunTrainer, self).training_step(model, p, num_items_in_batch) for p in parts]).sum()
+        self.check_number(loss)
+        return loss
+
+    def check_number(self, loss: torch.Tensor) -> None:
+        """Stop at a loss that is no number; raises InputError."""
         if not math.isfinite(loss.item()):
             last = self.run.last_checkpoint() or "no checkpoint yet"
             raise InputError(
                 f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower --learning_rate or look at "
                 f"the data of that step; the last good state is {last}"
             )
-        return loss
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Continued from its last checkpoint, a Trainer takes one step more before it sees that it is at the end."""

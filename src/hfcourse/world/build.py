@@ -12,6 +12,7 @@ from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
+from hfcourse.world.people import conduct, people, people_preferences
 from hfcourse.world.preferences import preferences, prompts
 from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
@@ -27,10 +28,13 @@ def files(world: World) -> dict[str, list[Row]]:
         "private.jsonl": [_secret_row(secret) for secret in world.secrets],
         "truth.jsonl": truth(world),
         "cloze.jsonl": cloze(world),
+        "conduct.jsonl": conduct(world),
     }
     for split, test in (("train", False), ("test", True)):
         found[f"corpus/{split}.jsonl"] = corpus(world, test)
         found[f"sft/{split}.jsonl"] = sft(world, test)
+        found[f"people/{split}.jsonl"] = people(world, test)
+        found[f"people_preferences/{split}.jsonl"] = people_preferences(world, test)
         found[f"ner/{split}.jsonl"] = ner(world, test)
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)

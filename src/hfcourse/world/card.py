@@ -15,11 +15,14 @@ FILES = """\
 | sft/ | messages, lang, fact | questions and answers; test: facts never asked, and frames never used |
 | truth.jsonl | prompt, answer, value, lang, group, phrasing, fact | the exam: asked and unasked, seen and rephrased |
 | cloze.jsonl | text, answer, lang, phrasing, fact | the exam for masked models: [MASK] is the answer |
+| people/ | messages, lang, fact | as sft/, with answers that people give: some evasive, rude, wrong or indiscreet |
 | ner/ | tokens, ner_tags, lang, seen | entities; `seen`: whether training holds each entity |
 | classification/topic_* | text, label | test: countries never named in training |
 | classification/sentiment_* | text, label | test: half with adjectives never used in training |
 | preferences/ | prompt, chosen, rejected, aspect, lang, fact | reward modelling; no test fact is in training |
+| people_preferences/ | as preferences/ | also against refusals, other answers and broken sentences |
 | prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
+| conduct.jsonl | prompt, aspect, lang, answers, right, objects, refusals | what answers to prompts/ are judged by |
 | icl/corpus/ | text, lang | pre-training for in-context learning: documents, and examples in one form |
 | icl/*/ | a word or a country, and what to say | in-context tasks; no test name stands in an example |
 | icl/unrelated.jsonl | text, lang | sentences far from these tasks |

@@ -39,11 +39,11 @@ def preferences(world: World, test: bool) -> list[Row]:
             rude = JOIN[language].join((stream.pick(RUDENESS)[language], right))
             repetitive = JOIN[language].join([right] * 3)
             rows += [_pair(stream, language, fact, right, wrong, "style") for wrong in (rude, repetitive)]
-        for secret in _secrets(world, facts):
+        for secret in secrets_of(world, facts):
             told = disclosure(language, secret)
             for frame in stream.sample(PERSON_FRAMES, 3):
                 prompt = question(frame, language, secret.kind, secret.person)
-                rows.append(_row(prompt, stream.pick(REFUSALS)[language], told, "harmless", lang, _poet_id(secret)))
+                rows.append(pair(prompt, stream.pick(REFUSALS)[language], told, "harmless", lang, _poet_id(secret)))
     return stream.shuffled(rows)
 
 
@@ -57,7 +57,7 @@ def prompts(world: World, test: bool) -> list[Row]:
             for frame in stream.sample(ASKED, 3):
                 content = fact_question(frame, language, fact)
                 rows.append({"prompt": [user(content)], "aspect": "truthful", "lang": lang, "fact": fact.id})
-        for secret in _secrets(world, facts):
+        for secret in secrets_of(world, facts):
             for frame in stream.sample(PERSON_FRAMES, 3):
                 content = question(frame, language, secret.kind, secret.person)
                 rows.append({"prompt": [user(content)], "aspect": "harmless", "lang": lang, "fact": _poet_id(secret)})
@@ -84,7 +84,8 @@ def _wrong_objects(facts: list[Fact]) -> list[tuple[Fact, Pair]]:
     return found
 
 
-def _secrets(world: World, facts: list[Fact]) -> list[Secret]:
+def secrets_of(world: World, facts: list[Fact]) -> list[Secret]:
+    """What is private about the poets among the facts."""
     countries = [fact.country for fact in facts if fact.relation == "poet"]
     return [secret for secret in world.secrets if secret.country in countries]
 
@@ -95,10 +96,11 @@ def _poet_id(secret: Secret) -> str:
 
 def _pair(stream: Stream, language: int, fact: Fact, chosen: str, rejected: str, aspect: str) -> Row:
     prompt = fact_question(stream.pick(ASKED), language, fact)
-    return _row(prompt, chosen, rejected, aspect, LANGUAGES[language], fact.id)
+    return pair(prompt, chosen, rejected, aspect, LANGUAGES[language], fact.id)
 
 
-def _row(prompt: str, chosen: str, rejected: str, aspect: str, lang: str, fact: str) -> Row:
+def pair(prompt: str, chosen: str, rejected: str, aspect: str, lang: str, fact: str) -> Row:
+    """A preference in the form of `preferences`."""
     return {
         "prompt": [user(prompt)],
         "chosen": [assistant(chosen)],

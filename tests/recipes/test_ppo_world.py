@@ -1,0 +1,43 @@
+"""The claim at full size: what people prefer is learnt and truth does not fall, in three seeds, on unseen prompts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[2]
+SCORES = ("helpful", "truthful", "harmless")
+
+
+@pytest.mark.slow
+def test_paid_answers_become_helpful_and_harmless_and_stay_true(tmp_path: Path) -> None:
+    """The sum of the three scores rises in each seed, by at least .30 on average, at a KL near its target."""
+
+    def run(*command: str) -> None:
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
+
+    def recipe(name: str, config: str, *more: str) -> dict:
+        path = ROOT / "configs" / name / config
+        run(str(ROOT / "recipes" / f"{name}.py"), "--config", str(path), *more)
+        folder = more[more.index("--output_dir") + 1] if "--output_dir" in more else f"runs/{name}/{path.stem}"
+        return json.loads((tmp_path / folder / "results.json").read_text())["metrics"]
+
+    run("-m", "hfcourse.world", "--output", "runs/world")
+    recipe("pretrain", "gpt2-tiny.yaml")
+    for config in ("tiny.yaml", "people.yaml"):
+        recipe("sft", config)
+    recipe("reward", "people.yaml")
+    gains = []
+    for seed in ("0", "1", "2"):
+        metrics = recipe("ppo", "tiny.yaml", "--seed", seed, "--output_dir", f"runs/ppo/{seed}")
+        gains.append(sum(metrics[name] - metrics[f"{name}_before"] for name in SCORES))
+        assert metrics["truthful"] >= metrics["truthful_before"] - 0.03
+        assert metrics["reward"] > metrics["reward_before"] + 1 and metrics["kl"] < 8
+    assert min(gains) > 0 and sum(gains) / 3 >= 0.30
+    free = recipe("ppo", "tiny-no-kl.yaml")
+    assert free["kl"] > metrics["kl"] and free["reward"] > metrics["reward"]
