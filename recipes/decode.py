@@ -25,8 +25,8 @@ from hfcourse.decode.strategies import check_vocabulary, parse_strategies
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.decode import Writer, do_pieces, make_pieces
-from hfcourse.run.decode_report import describe, measure, samples, show_prompts, speed, tables, write_report
-from hfcourse.run.evaluation import Journal, refuse_training
+from hfcourse.run.decode_report import describe, first_prompts, measure, samples, speed, tables, write_report
+from hfcourse.run.evaluation import Journal, refuse_training, show_texts
 from hfcourse.run.prompts import load_readers, read_all_prompts
 
 from transformers import TrainingArguments
@@ -62,7 +62,7 @@ def main():
         pieces = make_pieces(writer)
 
         facts = describe(run, writer, pieces, [loaded, *data.notes, *notes], data)
-        run.announce(facts, lambda: show_prompts(writer, run.console))
+        run.announce(facts, lambda: show_texts(first_prompts(writer), run.console))
 
         journal = Journal(run)
         lines = do_pieces(run, writer, pieces, journal)

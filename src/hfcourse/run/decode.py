@@ -166,7 +166,8 @@ def do_pieces(run: Run, writer: Writer, pieces: Sequence[Piece], journal: Journa
         )
     done = {line["piece"] for line in journal.lines}
     mine = range(run.state.process_index, len(pieces), run.state.num_processes)
-    progress = Progress(run, len(mine), sum(keys[i] in done for i in mine), "batch")
+    progress = Progress(run, "batch")
+    progress.begin(len(mine), sum(keys[i] in done for i in mine))
     for i in mine:
         if keys[i] not in done:
             journal.append({"piece": keys[i], **writer(pieces[i])})

@@ -6,7 +6,6 @@ from typing import Any
 
 from hfcourse.decode.strategies import Strategy
 from hfcourse.run.decode import DOCUMENT, ONE_BY_ONE, Writer, powers_of_two
-from hfcourse.run.files import staged
 from hfcourse.run.prompts import Prompt, Reader
 
 import torch
@@ -91,8 +90,7 @@ def _save(path: Path, figure: Any, axes: Any) -> None:
     for ax in axes.flat:
         ax.grid(alpha=0.3)
     figure.tight_layout()
-    with staged(path) as temporary:
-        figure.savefig(temporary, dpi=80)
+    figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 

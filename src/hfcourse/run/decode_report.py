@@ -7,54 +7,39 @@ from typing import Any
 
 from hfcourse.metrics.diversity import distinct, doubled, repetition, self_bleu
 from hfcourse.metrics.exact_match import grouped_accuracy
+from hfcourse.run import evaluation
 from hfcourse.run.decode import DOCUMENT, Piece, Writer
 from hfcourse.run.decode_pictures import plot, plot_distribution, plot_speed
-from hfcourse.run.evaluation import Journal, write_lines
-from hfcourse.run.files import staged, write_text
-from hfcourse.run.plan import describe_processes, describe_rows
-from hfcourse.run.prompts import Prompt, Reader, join_pieces
-from hfcourse.run.record import metric_line
+from hfcourse.run.evaluation import Journal
+from hfcourse.run.plan import describe_rows
+from hfcourse.run.prompts import Prompt, join_pieces
 from hfcourse.run.run import Run
 from hfcourse.run.show import by_way, number
-
-import torch
-from rich.console import Console
-from rich.text import Text
 
 
 Row = tuple[Prompt, list[int], dict[str, Any]]
 
 
-def describe(
-    run: Run, writer: Writer, pieces: Sequence[Piece], notes: list[str], data: Any
-) -> dict[str, str | list[str]]:
+def describe(run: Run, writer: Writer, pieces: Sequence[Piece], notes: list[str], data: Any) -> dict[str, Any]:
     """The lines of the plan."""
-    readers = [("", writer.model), ("judge", writer.judge), ("infiller", writer.infiller)]
-    models = [f"{kind} {_describe(r)}".strip() for kind, r in readers if r is not None]
+    readers = {"": writer.model, "judge ": writer.judge, "infiller ": writer.infiller}
+    models = {f"{kind}{reader.name}": reader.model for kind, reader in readers.items() if reader is not None}
     written = [piece for piece in pieces if piece.name != DOCUMENT]
-    device = writer.model.model.device.type
-    return {
-        "model": models,
+    return evaluation.describe(run, models) | {
         "prompts": f"{describe_rows(data.test or data.train)}; {sum(len(p.rows) for p in written):,} texts to write, "
         f"of at most {writer.new} tokens",
         "ways": ", ".join(dict.fromkeys(f"{p.name} passes" if p.name.isdecimal() else p.name for p in written)),
         "data": notes,
-        "device": f"{describe_processes(run.state.num_processes)} on {device} ({torch.get_num_threads()} threads)",
     }
 
 
-def _describe(reader: Reader) -> str:
-    parameters = sum(p.numel() for p in reader.model.parameters())
-    dtype = str(reader.model.dtype).removeprefix("torch.")
-    return f"{reader.name}: {type(reader.model).__name__}, {parameters:,} parameters, {dtype}"
-
-
-def show_prompts(writer: Writer, console: Console) -> None:
-    """The first two prompts, and in [[ ]] what the document has next: what each way has to put in its place."""
-    for index, prompt in enumerate(writer.prompts["texts"][:2], 1):
-        console.print(f"prompt {index}: {len(prompt.ids)} tokens, {len(prompt.own)} to write")
-        own = writer.model.tokenizer.decode(prompt.own)
-        console.print(Text(f"  {prompt.text}").append(f"[[{own}]]", style="green"), soft_wrap=True)
+def first_prompts(writer: Writer, count: int = 2) -> list[tuple[str, str, str]]:
+    """The first prompts: their lengths, the text, and what the document has next."""
+    decode = writer.model.tokenizer.decode
+    return [
+        (f"{len(prompt.ids)} tokens, {len(prompt.own)} to write", prompt.text, decode(prompt.own))
+        for prompt in writer.prompts["texts"][:count]
+    ]
 
 
 def rows_of(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict], part: str, name: str) -> list[Row]:
@@ -160,15 +145,15 @@ def write_report(
     journal: Journal,
 ) -> None:
     """samples.jsonl (every text), metrics.jsonl, the pictures; then the journals are no longer needed."""
-    with staged(folder / "samples.jsonl") as path:
-        write_lines(path, _samples(writer, pieces, lines))
-    found = [metric_line({"way": way, **values}) for way, values in by_way(metrics)[1].items()]
-    write_text(folder / "metrics.jsonl", "".join(filter(None, found)))
-    plot(folder / "curves.png", writer, metrics)
-    plot_speed(folder / "speed.png", writer, metrics, tokens_per_second(writer, pieces, lines))
-    plot_distribution(
-        folder / "distribution.png", writer.model, writer.prompts["texts"], list(writer.strategies.values())
-    )
+    strategies, texts = list(writer.strategies.values()), writer.prompts["texts"]
+    speeds = tokens_per_second(writer, pieces, lines)
+    rows = [{"way": way, **values} for way, values in by_way(metrics)[1].items()]
+    plots = {
+        "curves.png": lambda path: plot(path, writer, metrics),
+        "speed.png": lambda path: plot_speed(path, writer, metrics, speeds),
+        "distribution.png": lambda path: plot_distribution(path, writer.model, texts, strategies),
+    }
+    evaluation.write_records(folder, _samples(writer, pieces, lines), rows, plots)
     journal.remove()
 
 
