@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
 from hfcourse.data.texts import Texts
+from hfcourse.decode.mask_predict import fill_masks
 from hfcourse.decode.strategies import check_vocabulary, parse_strategies
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
@@ -58,7 +59,8 @@ def main():
 
         data = load_data(script, Texts(), training.seed)
         prompts, notes = read_all_prompts(data, readers, script.exam, script.prompt_tokens, script.max_new_tokens)
-        writer = Writer(*readers, strategies, prompts, script.max_new_tokens, script.batch_size, training.seed)
+        new, size = script.max_new_tokens, script.batch_size
+        writer = Writer(*readers, strategies, fill_masks, prompts, new, size, training.seed)
         pieces = make_pieces(writer)
 
         facts = describe(run, writer, pieces, [loaded, *data.notes, *notes], data)

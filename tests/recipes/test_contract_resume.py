@@ -50,6 +50,7 @@ def test_signals_write_a_checkpoint_first(small, runner, recipe):
     assert_same_run(small.folder, folder)
 
 
+@trainings
 def test_stopped_behind_its_last_checkpoint_it_takes_no_step_more(small, runner, recipe):
     folder = small.folder.with_name("last")
     shutil.copytree(small.folder, folder)

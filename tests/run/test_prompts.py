@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hfcourse.data.tokenizer import train_tokenizer
+from hfcourse.decode.mask_predict import fill_masks
 from hfcourse.errors import InputError
 from hfcourse.run.decode import Piece, Writer, powers_of_two, score
 from hfcourse.run.prompts import Prompt, Reader, join_pieces, names, read_openings, read_prompts
@@ -98,7 +99,7 @@ def test_a_judge_of_another_vocabulary_reads_the_text_in_its_own_tokens(reader) 
     assert judge.tokenizer.get_vocab() != reader.tokenizer.get_vocab()
     ids = reader.tokenizer(TEXTS[0], add_special_tokens=False)["input_ids"]
     prompt = Prompt(ids[:5], reader.tokenizer.decode(ids[:5]), ids[5:12])
-    writer = Writer(reader, judge, None, {}, {"texts": [prompt]}, new=7, batch_size=1, seed=0)
+    writer = Writer(reader, judge, None, {}, fill_masks, {"texts": [prompt]}, new=7, batch_size=1, seed=0)
     ((total, count),) = writer(Piece("texts", "document", (0,)))["judged"]
     text = reader.tokenizer.decode(ids[:12])
     own = judge.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

@@ -25,7 +25,7 @@ AUTO = {"bert": AutoModelForMaskedLM, "gpt2": AutoModelForCausalLM}
 class Tokens:
     """As much of a tokenizer as a new model needs."""
 
-    pad_token_id, bos_token_id, eos_token_id = 0, 1, 1
+    pad_token_id, bos_token_id, eos_token_id, cls_token_id, sep_token_id = 0, 1, 1, None, None
 
     def __len__(self):
         return 61

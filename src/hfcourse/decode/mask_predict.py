@@ -46,6 +46,15 @@ def left_to_right(
     return ids
 
 
+def fill_masks(
+    model: Any, ids: torch.Tensor, mask_id: int, passes: int | None, never: Collection[int]
+) -> torch.Tensor:
+    """Fill the mask tokens of ids (B, T) in so many passes, or with None one by one."""
+    if passes is None:
+        return left_to_right(model, ids, mask_id, never)
+    return mask_predict(model, ids, mask_id, passes, never)
+
+
 def _predict(
     model: Any, ids: torch.Tensor, never: Collection[int], attention: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:

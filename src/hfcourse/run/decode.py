@@ -2,12 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from hfcourse.decode.mask_predict import left_to_right, mask_predict
-from hfcourse.decode.strategies import Strategy
 from hfcourse.errors import InputError
 from hfcourse.run.evaluation import Journal, Progress
 from hfcourse.run.models import longest_input
@@ -20,6 +18,20 @@ import torch
 DOCUMENT, ONE_BY_ONE = "document", "left_to_right"
 
 
+class Strategy(Protocol):
+    """How to choose tokens: the text and the name it has, arguments of `generate`, filters (scores, ids) -> scores."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def arguments(self) -> dict[str, Any]: ...
+
+    def filters(self) -> list[Callable]: ...
+
+
 class Piece(NamedTuple):
     """What is done at once: `name` is a strategy (texts, truth), document (texts), or a number of passes (passes)."""
 
@@ -30,12 +42,16 @@ class Piece(NamedTuple):
 
 @dataclass
 class Writer:
-    """Does the pieces: writes with `model` or `infiller`, and scores by `model` and `judge`, where there is one."""
+    """Does the pieces: writes with `model` or `infiller`, and scores by `model` and `judge`, where there is one.
+
+    `fill_masks` (model, ids, mask id, passes or None for one by one, ids never to use) is how the infiller writes.
+    """
 
     model: Reader
     judge: Reader | None
     infiller: Reader | None
-    strategies: dict[str, Strategy]
+    strategies: Mapping[str, Strategy]
+    fill_masks: Callable[..., torch.Tensor]
     prompts: dict[str, list[Prompt]]
     new: int
     batch_size: int
@@ -89,10 +105,7 @@ class Writer:
         mask, never = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         rows = [p.ids + [mask] * len(p.own) + [tokenizer.sep_token_id] for p in prompts]
         ids = torch.tensor(rows, device=model.device)  # (B, T), all of one length
-        if passes == ONE_BY_ONE:
-            filled = left_to_right(model, ids, mask, never)
-        else:
-            filled = mask_predict(model, ids, mask, int(passes), never)
+        filled = self.fill_masks(model, ids, mask, None if passes == ONE_BY_ONE else int(passes), never)
         return filled[:, len(prompts[0].ids) : -1].tolist()
 
     def _judge(self, piece: Piece, prompts: list[Prompt], ids: list[list[int]]) -> list[list[float]]:

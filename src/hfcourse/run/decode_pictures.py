@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hfcourse.decode.strategies import Strategy
-from hfcourse.run.decode import DOCUMENT, ONE_BY_ONE, Writer, powers_of_two
+from hfcourse.run.decode import DOCUMENT, ONE_BY_ONE, Strategy, Writer, powers_of_two
 from hfcourse.run.prompts import Prompt, Reader
 
 import torch

@@ -135,8 +135,8 @@ def from_scratch(objective: str, architecture: dict[str, Any], tokenizer: Any) -
         "eos_token_id": tokenizer.eos_token_id,
     }
     # ModernBERT's defaults are ids of its own vocabulary.
-    frame = {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
-    tokens |= {name: i for name, i in frame.items() if i is not None}
+    names = ("cls_token_id", "sep_token_id")
+    tokens |= {name: i for name in names if (i := getattr(tokenizer, name)) is not None}
     if objective == "span":
         tokens["decoder_start_token_id"] = tokenizer.pad_token_id
     try:
