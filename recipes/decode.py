@@ -58,7 +58,8 @@ def main():
         check_vocabulary(strategies.values(), readers[0].model.config.vocab_size)
 
         data = load_data(script, Texts(), training.seed)
-        prompts, notes = read_all_prompts(data, readers, script.exam, script.prompt_tokens, script.max_new_tokens)
+        texts = [row["text"] for row in (data.test or data.train).dataset]
+        prompts, notes = read_all_prompts(texts, readers, script.exam, script.prompt_tokens, script.max_new_tokens)
         new, size = script.max_new_tokens, script.batch_size
         writer = Writer(*readers, strategies, fill_masks, prompts, new, size, training.seed)
         pieces = make_pieces(writer)

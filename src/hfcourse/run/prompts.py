@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hfcourse.data.load import Data
 from hfcourse.errors import InputError
 from hfcourse.run.answers import read_exam
 from hfcourse.run.fill_mask import COLUMNS, GAP
@@ -134,15 +133,11 @@ def join_pieces(text: str) -> str:
 
 
 def read_all_prompts(
-    data: Data, readers: Sequence[Reader | None], exam: str | None, length: int, new: int
+    texts: Sequence[str], readers: Sequence[Reader | None], exam: str | None, length: int, new: int
 ) -> tuple[dict[str, list[Prompt]], list[str]]:
-    """The prompts of each part of the work: texts, truth (with an exam) and passes (with an infiller); and notes.
-
-    Documents come from the evaluation split or, where there is none, from the other.
-    """
+    """The prompts of each part of the work: texts, truth (with an exam) and passes (with an infiller); and notes."""
     model, _, infiller = readers
     assert model is not None
-    texts = [row["text"] for row in (data.test or data.train).dataset]
     prompts = {"texts": read_prompts(texts, model, length, new)}
     notes = [f"{len(prompts['texts']):,} of {len(texts):,} documents have the {length + new} tokens to be used"]
     openings, without = read_openings(exam, model.tokenizer, longest_input(model.model, model.tokenizer))
