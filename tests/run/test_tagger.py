@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
-from hfcourse.run.ner import IGNORED, Judge, load_tagger, token_loss, window_size
+from hfcourse.run.ner import IGNORED, Judge, Tagger, load_tagger, token_loss, window_size
 from hfcourse.run.ner_ablation import ablate, read_sizes
 
 import pytest
@@ -110,6 +110,40 @@ def test_the_loss_of_micro_batches_adds_up_to_that_of_the_whole():
     assert whole.item() == pytest.approx(sum(parts).item())
     chosen = -logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0][labels != IGNORED]
     assert whole.item() == pytest.approx(chosen.mean().item()) and len(chosen) == 11
+
+
+def test_a_word_weighs_as_much_beside_short_sentences_as_beside_long_ones(tmp_path, tokenizer):
+    """The mean over the steps of an epoch is the mean over words, though each batch has sentences of one length."""
+    torch.manual_seed(0)
+    lengths = [2, 2, 2, 2, 9, 9, 9, 9]
+    rows = [{"input_ids": [7] * n, "labels": [i % 3] * (n - 1) + [IGNORED]} for i, n in enumerate(lengths)]
+    model = BertForTokenClassification(BertConfig(vocab_size=len(tokenizer), num_labels=3, **SIZES))
+    found = {}
+    for strategy in ("group_by_length", "random"):
+        steps = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "seed": 1}
+        options = {"train_sampling_strategy": strategy, "use_cpu": True, "report_to": "none"}
+        trainer = Tagger(
+            model=model,
+            args=TrainingArguments(output_dir=str(tmp_path), **steps, **options),
+            train_dataset=Dataset.from_list(rows),
+            data_collator=DataCollatorForTokenClassification(tokenizer),
+            processing_class=tokenizer,
+            run=SimpleNamespace(folder=tmp_path, given={}),
+        )
+        model.eval()
+        batches = list(trainer.get_train_dataloader())
+        halves = [batches[:2], batches[2:]]
+        counts = [trainer._get_num_items_in_batch(half, torch.device("cpu")) for half in halves]
+        losses = [
+            sum(trainer.compute_loss(model, dict(batch), num_items_in_batch=count) for batch in half)
+            for half, count in zip(halves, counts, strict=True)
+        ]
+        found[strategy] = [count.item() for count in counts], torch.stack(losses).mean().item()
+    with torch.no_grad():
+        logits = [model(torch.tensor([row["input_ids"]])).logits[0, :-1].log_softmax(-1) for row in rows]
+    total = -sum(row[:, labels["labels"][0]].sum().item() for row, labels in zip(logits, rows, strict=True))
+    assert found["group_by_length"] == ([18, 18], pytest.approx(total / 36))
+    assert sum(found["random"][0]) == 36 and found["random"][0] != [18, 18]
 
 
 def test_the_ablation_can_be_repeated_and_leaves_the_rest_alone(tmp_path, tokenizer):

@@ -1,5 +1,6 @@
 """Training and judging a tagger: any encoder, a loss that counts words, entities found in whole sentences."""
 
+import functools
 import re
 from typing import Any
 
@@ -87,7 +88,7 @@ def token_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = Non
 
 
 class Tagger(RunTrainer, Trainer):
-    """A Trainer with `token_loss`, judged by a `Judge`."""
+    """A Trainer with `token_loss`, judged by a `Judge`; with `group_by_length` each word weighs the same."""
 
     causal = False
 
@@ -99,6 +100,23 @@ class Tagger(RunTrainer, Trainer):
             preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
             **kwargs,
         )
+
+    def _get_num_items_in_batch(self, *args: Any) -> Any:
+        """In batches of similar length the mean count of all steps, so that every word of the data weighs the same.
+
+        Divided by its own count, a step of sentences of three words would move the weights as far as one of forty.
+        """
+        count = super()._get_num_items_in_batch(*args)
+        if count is None or self.args.train_sampling_strategy != "group_by_length":
+            return count
+        rows = self._train_batch_size * self.args.gradient_accumulation_steps
+        rows *= self.args.world_size if self.args.average_tokens_across_devices else 1
+        return torch.full_like(count, rows * self._labels_a_row, dtype=torch.float)
+
+    @functools.cached_property
+    def _labels_a_row(self) -> float:
+        rows: Any = self.train_dataset
+        return sum(np.count_nonzero(np.array(labels) != IGNORED) for labels in rows["labels"]) / len(rows)
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
         """In the order of the rows, which the judge knows; group_by_length would shuffle an evaluation as well."""
