@@ -40,8 +40,7 @@ class TransformerPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
         elif spread is None and isinstance(module, nn.Linear):
             init.xavier_normal_(module.weight)
-        elif self.config.pre_norm and isinstance(module, ToResidual):
-            # GPT-2: together the 2N sublayers start as wide as one.
+        elif self.config.pre_norm and isinstance(module, ToResidual):  # GPT-2: all 2N together start as wide as one
             init.normal_(module.weight, std=spread / math.sqrt(2 * depth))
 
 
