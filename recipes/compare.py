@@ -4,7 +4,7 @@ The BERT (Devlin et al. 2018), GPT-2 (Radford et al. 2019) and T5 (Raffel et al.
 weights, the Transformer of hfcourse/transformer gets the same, and both sides are trained in lock-step on the same
 batches: BERT on masked tokens, GPT-2 on the next token, T5 on corrupted spans. Then each side is timed.
 
-    make compare                                            # the embedded world, a minute and a half on two cores
+    make compare                                            # the embedded world, a minute on two cores
     make compare CONFIG=configs/compare/gpt2-124m.yaml      # GPT-2 124M on a GPU: bf16, torch.compile, MFU
 
 Result: the curves lie on one another, and the small model is not slower. The run's folder holds the trained references

@@ -81,6 +81,12 @@ def test_a_finished_run_is_shown_at_once_and_only_for_its_own_command(launch, tm
     launch("recipes/stub.py", "--config", "tiny.yaml", "--seed", "1")
     assert said(tmp_path).popitem()[1]["argv"][-1] == "1"
     (tmp_path / "said-alone.json").unlink()
+    fresh = ["stub.py", "--config", "tiny.yaml", "--fresh"]
+    (folder / "environment.json").write_text(json.dumps({"command": fresh}))
+    launch("recipes/stub.py", *fresh[1:])  # asks for another run each time
+    assert said(tmp_path).popitem()[1]["argv"][-1] == "--fresh"
+    (tmp_path / "said-alone.json").unlink()
+    (folder / "environment.json").write_text(json.dumps({"command": fresh[:-1]}))
     os.utime(tmp_path / "tiny.yaml", (time.time() + 9, time.time() + 9))  # edited since
     launch("recipes/stub.py", "--config", "tiny.yaml")
     assert said(tmp_path)

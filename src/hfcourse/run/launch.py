@@ -47,7 +47,7 @@ def _several(nproc: int) -> list[str]:
 
 def _show_finished(recipe: Path, arguments: list[str]) -> bool:
     """Show the run if its folder is finished and came from this very command, with a config not edited since."""
-    if len(arguments) < 2 or arguments[0] != "--config":
+    if len(arguments) < 2 or arguments[0] != "--config" or any(a.startswith("--fresh") for a in arguments):
         return False
     config = Path(arguments[1])
     folder = Path("runs", recipe.stem, config.stem)

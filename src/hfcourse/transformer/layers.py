@@ -125,7 +125,8 @@ class Attention(nn.Module):
         # SDPA has no quick way with a mask that is learnt, as T5's is.
         if self.config._attn_implementation == "eager" or (mask is not None and mask.requires_grad):
             scores = (q * self.scale) @ k.transpose(2, 3)  # (B, H, T, S)
-            heads = F.dropout(self.softmax(scores if mask is None else scores + mask), dropout) @ v
+            scores += 0.0 if mask is None else mask
+            heads = F.dropout(self.softmax(scores), dropout) @ v
         else:
             causal = self.causal and mask is None and q.shape[2] > 1
             heads = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=self.scale)

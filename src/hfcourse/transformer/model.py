@@ -40,8 +40,7 @@ class TransformerPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
         elif spread is None and isinstance(module, nn.Linear):
             init.xavier_normal_(module.weight)
-        elif self.config.pre_norm and isinstance(module, ToResidual):
-            # GPT-2: together the 2N sublayers start as wide as one.
+        elif self.config.pre_norm and isinstance(module, ToResidual):  # GPT-2: all 2N together start as wide as one
             init.normal_(module.weight, std=spread / math.sqrt(2 * depth))
 
 
@@ -143,9 +142,8 @@ class LanguageModel(TransformerPreTrainedModel):
 
     def __init__(self, config: TransformerConfig):
         if config.stacks != self.stacks:
-            raise InputError(
-                f"{type(self).__name__} needs the stacks {self.stacks}, {config.family} has {config.stacks}"
-            )
+            needed = f"{type(self).__name__} needs the stacks {self.stacks}"
+            raise InputError(f"{needed}, {config.family} has {config.stacks}")
         super().__init__(config)
         self.model = Transformer(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=self.stacks == "encoder")
@@ -164,8 +162,9 @@ class LanguageModel(TransformerPreTrainedModel):
             logits = self.lm_head(hidden)
         else:
             # In parts that caches hold: a small model on a CPU mostly waits for passes over B x T x V numbers.
-            logits = [self.lm_head(part) for part in hidden.flatten(0, -2).chunk(8)]
-            pairs = zip(logits, labels.flatten().chunk(8), strict=True)
+            size = max(128, labels.numel() // 8)  # rows; with fewer the products are slow
+            logits = [self.lm_head(part) for part in hidden.flatten(0, -2).split(size)]
+            pairs = zip(logits, labels.flatten().split(size), strict=True)
             loss = torch.stack([F.cross_entropy(part.float(), own, reduction="sum") for part, own in pairs]).sum()
             loss = loss / ((labels != -100).sum() if num_items_in_batch is None else num_items_in_batch)
             logits = torch.cat(logits).view(*hidden.shape[:-1], -1)
