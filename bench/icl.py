@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8, help="of the harness")
     parser.add_argument("--batch_tokens", type=int, default=512, help="of ours")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="score each request by one plain call as well")
     parser.add_argument("--side", nargs=3, metavar=("NAME", "MODEL", "REQUESTS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
@@ -57,6 +58,7 @@ def compare(options: argparse.Namespace, folder: Path, name: str) -> None:
         for side, python in (("ours", sys.executable), ("lm_eval", options.lm_eval)):
             command = [python, __file__, "--side", side, str(model), str(path)]
             command += ["--batch_size", str(options.batch_size), "--batch_tokens", str(options.batch_tokens)]
+            command += ["--alone"] * options.alone
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"{side}\n{done.stdout}\n{done.stderr}")
@@ -78,6 +80,8 @@ def report(ours: list[dict], theirs: list[dict], labels: int) -> None:
     longest = ours[0]["longest"]
     print(f"log-likelihoods differ by {worst:.1e} at most (labels of up to {longest} tokens); ", end="")
     print(f"greedy equal {greedy} of {len(pairs)}; predictions equal {same} of {len(best[0])}")
+    if ours[0]["alone"] is not None:
+        print(f"ours and one plain call of the model for each request differ by {ours[0]['alone']:.1e} at most")
     for key, unit in (("speed", "requests/s"), ("memory", "MB above the start")):
         mine, other = ([row[key] for row in side] for side in (ours, theirs))
         ratios = [a / b for a, b in zip(mine, other, strict=True) if b] or [float("nan")]
@@ -103,7 +107,7 @@ def make_requests(options: argparse.Namespace, path: str, shots: int) -> tuple[l
     from hfcourse.run.arguments import read_yaml
 
     def load(task):  # type: ignore[no-untyped-def]
-        source = task.source | ({"dataset_name": options.dataset} if options.dataset else {})
+        source = {"dataset_name": options.dataset} if options.dataset else task.source
         return load_data(DataArguments(**source, max_eval_samples=options.items), TaskRows(task), 0)
 
     (loaded,) = load_tasks(path, read_yaml, load)
@@ -175,7 +179,10 @@ class Memory(threading.Thread):
 def run_side(options: argparse.Namespace, side: str, model: str, path: str) -> None:
     """Score each case and print one line of JSON: scores, requests a second, MB, tokens of the requests."""
     cases = json.loads(Path(path).read_text(encoding="utf-8"))
-    score = our_side(model, options.batch_tokens) if side == "ours" else their_side(model, options.batch_size)
+    if side == "ours":
+        score, alone = our_side(model, options.batch_tokens)
+    else:
+        score, alone = their_side(model, options.batch_size), None
     found = []
     for requests in cases:
         memory, began = Memory(), time.perf_counter()
@@ -184,12 +191,13 @@ def run_side(options: argparse.Namespace, side: str, model: str, path: str) -> N
         memory.over = True
         found.append({"scores": scores, "speed": len(requests) / seconds, "memory": memory.peak - memory.before})
         found[-1] |= {"tokens": tokens, "longest": longest}
+        found[-1]["alone"] = alone(requests, scores) if alone and options.alone else None
     print(json.dumps(found))
 
 
 def our_side(folder: str, budget: int):  # type: ignore[no-untyped-def]
     from hfcourse.icl.encoder_decoder import EncoderDecoder
-    from hfcourse.icl.engine import Causal
+    from hfcourse.icl.engine import Causal, Query, score_alone
     from hfcourse.icl.prompts import Encoder, Pair
     from hfcourse.run.models import load_for_scoring
 
@@ -202,17 +210,24 @@ def our_side(folder: str, budget: int):  # type: ignore[no-untyped-def]
     encoder = Encoder(tokenizer, model.config.is_encoder_decoder)
     engine = (EncoderDecoder if model.config.is_encoder_decoder else Causal)(model, budget)
 
-    def score(requests: list[list]) -> tuple[list, int, int]:
-        engine.asked = 0
+    def encode(requests: list[list]) -> list[list[Query]]:
         items: dict[str, list[Pair]] = {}
         for _, context, target in requests:
             items.setdefault(context, []).append(Pair(context, target))
         encoded = encoder.encode(requests[0][0], list(items.values()))
-        found = engine.score([encoded.queries(i) for i in range(len(items))])
-        scores = [score for item in found for score in item]
+        return [encoded.queries(i) for i in range(len(items))]
+
+    def score(requests: list[list]) -> tuple[list, int, int]:
+        engine.asked = 0
+        scores = [score for item in engine.score(encode(requests)) for score in item]
         return [[score.logprob, score.greedy] for score in scores], engine.asked, max(s.tokens for s in scores)
 
-    return score
+    def alone(requests: list[list], scores: list[list]) -> float:
+        queries = [query for item in encode(requests) for query in item]
+        pairs = zip(queries, scores, strict=True)
+        return max(abs(score_alone(model, query).logprob - logprob) for query, (logprob, _) in pairs)
+
+    return score, alone
 
 
 def their_side(folder: str, batch_size: int):  # type: ignore[no-untyped-def]

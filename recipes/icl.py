@@ -28,7 +28,7 @@ from hfcourse.icl.prompts import Encoder
 from hfcourse.icl.report import report
 from hfcourse.icl.scoring import read_rules
 from hfcourse.icl.sharing import make_engine
-from hfcourse.icl.tables import check_leaks, collect, describe_prompts, metric_rows, samples, tables, two_prompts
+from hfcourse.icl.tables import check_leaks, collect, describe_prompts, metric_rows, samples, shown, two_prompts
 from hfcourse.icl.task import TaskRows
 from hfcourse.run.arguments import RunArguments, read_yaml
 from hfcourse.run.cli import recipe, start
@@ -48,7 +48,7 @@ class ICLArguments(RunArguments):
     skip_bad_rows: bool = field(default=False, metadata={"help": "Drop and count what can't be used or is too long."})
     conditions: str = field(default=f"{NONE},gold,random", metadata={"help": f"Of {NONE}, {', '.join(CONDITIONS)}."})
     shots: int = field(default=8, metadata={"help": "Demonstrations in a prompt."})
-    curve: str = field(default="", metadata={"help": "Other numbers of demonstrations for gold and random: 1,2,4."})
+    curve: str = field(default="", metadata={"help": "Other numbers of demonstrations as well: 1,2,4."})
     seeds: str = field(default=",".join(map(str, SEEDS)), metadata={"help": "Seeds that draw demonstrations."})
     scoring: str = field(default="direct", metadata={"help": "direct, normalised, calibrated, channel; with commas."})
     balanced: bool = field(default=True, metadata={"help": "Draw as many demonstrations of each label."})
@@ -102,12 +102,13 @@ def main():
             "dataset": script.dataset_name,
             "pipeline_tag": "text-generation",
             "data": [*facts["tasks"], *facts["prompts"], facts["leaks"]],
-            "tables": tables(metrics, cells),
+            **shown(metrics, cells, rules, script.shots),
         }
 
         def write():
-            plots = {"curves.png": lambda path: plot(path, cells, metrics, rules[0])}
-            write_records(run.folder, samples(groups, lines), metric_rows(cells, metrics), plots)
+            texts, rows = samples(groups, lines), metric_rows(cells, metrics)
+            plots = {"curves.png": lambda path: plot(path, cells, metrics, rules[0], script.shots)}
+            write_records(run.folder, texts, rows, plots)
 
         run.conclude({"metrics": metrics, **speed(lines, journal.processes)}, write, card)
         run.on_main(journal.remove)

@@ -68,7 +68,8 @@ def test_the_card_holds_the_metrics_and_no_place_of_this_machine(small, runner, 
     card = ModelCard.load(small.folder / "README.md")
     measured = {result.metric_type: result.metric_value for result in card.data.eval_results}
     metrics = read(small.folder / "results.json")["metrics"]
-    assert measured == {name: value for name, value in metrics.items() if not name.endswith(("_low", "_high"))}
+    # What is told of hundreds of metrics is a choice, but never another value.
+    assert measured == metrics if recipe in TRAININGS else len(measured) > 0 and measured.items() <= metrics.items()
     assert card.data.library_name == "transformers" and recipe in card.data.tags
     assert card.data.base_model is None and card.data.datasets is None  # local paths are no names on the Hub
     text = str(card)

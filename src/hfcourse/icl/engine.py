@@ -8,6 +8,7 @@ by side in the decoder; its encoder looks in both directions, so demonstrations 
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ Item = Sequence[Query]
 
 
 @dataclass
-class Engine:
+class Engine(ABC):
     """Scores items, each a few queries, in passes of about `budget` tokens. What a pass holds depends on nothing else.
 
     Attributes:
@@ -60,6 +61,7 @@ class Engine:
             found |= dict(zip(numbers, scores, strict=True))
         return [found[i] for i in range(len(items))]
 
+    @abstractmethod
     def passes(
         self, items: Sequence[Item], done: Collection[int] = ()
     ) -> Iterator[tuple[list[int], list[list[Score]]]]:
@@ -67,7 +69,6 @@ class Engine:
 
         The passes are the same whatever is done, so that an interrupted evaluation goes on to the very same numbers.
         """
-        raise NotImplementedError
 
     def _logits(self, positions: torch.Tensor | None = None, **inputs: Any) -> torch.Tensor:
         """logits (N, V) at these positions of the only row, fp32."""

@@ -27,10 +27,6 @@ from hfcourse.icl.scoring import read_names
 from hfcourse.icl.task import Example, Task, examples, read_task
 
 
-# Conditions that are measured at other numbers of demonstrations as well.
-CURVES = ("gold", "random")
-
-
 @dataclass
 class Loaded:
     """A task with its rows: `items` are asked, `pool` is what demonstrations are drawn from."""
@@ -76,7 +72,7 @@ class Group:
 def read_cuts(conditions: str, shots: int, curve: str, seeds: str, rules: Sequence[str]) -> list[Cut]:
     """Every condition with every seed and number of demonstrations, by `--conditions` and so on, each pass once.
 
-    Without demonstrations there is one seed; other numbers of them than `shots` are for gold and random labels.
+    Without demonstrations there is one seed. `curve`: other numbers of them than `shots`.
     """
     names = read_names(conditions, (NONE, *CONDITIONS), "--conditions")
     if shots < 1:
@@ -86,8 +82,7 @@ def read_cuts(conditions: str, shots: int, curve: str, seeds: str, rules: Sequen
         raise InputError("--conditions and --seeds name at least one each")
     found = []
     for name in names:
-        several = name in CURVES
-        for k in [0] if name == NONE else sorted(set(counts)) if several else [shots]:
+        for k in [0] if name == NONE else sorted(set(counts)):
             for seed in drawn[:1] if name == NONE else drawn:
                 # Exact match comes from P(label | input), whatever the rule.
                 found.append(Cut(name, k, seed, False))
@@ -123,11 +118,12 @@ def _loaded(task: Task, data: Any) -> Loaded:
     if data.test is None:
         raise InputError(f"task {task.name}: {data.train.place.rsplit(',', 1)[0]} has no rows to ask about")
     items, pool = examples(data.test.dataset, "test"), examples(data.train.dataset, "train")
-    described = [f"{task.name}: {_describe(data.test)}; asked {len(items):,}"]
+    described = f"{task.name}: {_describe(data.test)}; asked {len(items):,}"
     if task.kind == "classification":
         most = max(Counter(example.gold for example in items).values()) / len(items)
-        described[0] += f" ({most:.2f} of one label; {', '.join(task.words)})"
-    return Loaded(task, items, pool, [*described, f"pool {_describe(data.train)}; kept {len(pool):,}", *data.notes])
+        described += f" ({most:.2f} of one label; {', '.join(task.words)})"
+    shown = f"{task.name}, demonstrations: {_describe(data.train)}; kept {len(pool):,}"
+    return Loaded(task, items, pool, [described, shown, *data.notes])
 
 
 def _describe(split: Any) -> str:

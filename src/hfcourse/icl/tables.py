@@ -6,8 +6,7 @@ from typing import Any
 from hfcourse.icl.demonstrations import count_leaks
 from hfcourse.icl.groups import Group, scored
 from hfcourse.icl.prompts import describe_leaks
-from hfcourse.icl.report import MEAN, Cell, Scores
-from hfcourse.icl.scoring import RULES
+from hfcourse.icl.report import MEAN, Cell, Scores, is_main
 
 import numpy as np
 
@@ -110,42 +109,32 @@ def _cell(parts: dict[tuple[int, bool], list[tuple[Group, list]]]) -> Scores:
     return Scores(tables[False], tokens, greedy, gold, loaded.task.kind, free, tables[True] if True in both else None)
 
 
-def speed(lines: Sequence[dict], processes: int) -> dict[str, float]:
-    """Scores taken, seconds that it took over all sessions, scores a second."""
-    requests = sum(len(row) for line in lines for row in line["scores"])
-    seconds = sum(line["seconds"] for line in lines) / processes
-    return {
-        "requests": requests,
-        "seconds": round(seconds, 3),
-        "requests_per_second": round(requests / max(seconds, 1e-9), 1),
-    }
+def shown(metrics: dict[str, float], cells: Sequence[Cell], rules: Sequence[str], shots: int) -> dict[str, Any]:
+    """For the card, its `tables` and `metrics`.
 
-
-def tables(metrics: dict[str, float], cells: Sequence[Cell]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """For the card: accuracy (exact match in generation) of each task in each condition, and by the scoring rule."""
-    columns = list(dict.fromkeys((cell.condition, cell.k) for cell in cells))
+    Accuracy (exact match in generation) of each task in each condition, and by the scoring rule; in the metadata
+    accuracy and exact match without demonstrations and with gold ones.
+    """
+    cuts = list(dict.fromkeys((cell.condition, cell.k) for cell in cells))
     names = list(dict.fromkeys(cell.task for cell in cells))
     names += [MEAN] if any(name.startswith(f"{MEAN}_") for name in metrics) else []
-    rows = []
-    for task in names:
-        cell = [_interval(metrics, f"{task}_{condition}_k{k}_accuracy") for condition, k in columns]
-        cell = cell if any(cell) else [_interval(metrics, f"{task}_{c}_k{k}_exact_match") for c, k in columns]
-        rows.append([f"`{task}`", *cell])
-    found = [("Accuracy", ["task", *(f"{c}, k={k}" if k else c for c, k in columns)], rows)]
-    by_rule = []
-    for condition, k in columns:
-        stem = f"{names[-1]}_{condition}_k{k}"
-        values = [_interval(metrics, f"{stem}_{rule}_accuracy") for rule in RULES]
-        if any(values):
-            by_rule.append([condition, _interval(metrics, f"{stem}_accuracy"), *values, _exact(metrics, stem)])
-    if by_rule:
-        head = ["condition", "first rule", *RULES, "exact match"]
-        found.append((f"Accuracy of {names[-1]} by the scoring rule", head, by_rule))
-    return found
-
-
-def _exact(metrics: dict[str, float], stem: str) -> str:
-    return _interval(metrics, f"{stem}_exact_match")
+    measures = {}
+    for name in names:
+        labelled = any(f"{name}_{c}_k{k}_accuracy" in metrics for c, k in cuts)
+        measures[name] = "accuracy" if labelled else "exact_match"
+    rows = [
+        [c, str(k), *(_interval(metrics, f"{name}_{c}_k{k}_{measure}") for name, measure in measures.items())]
+        for c, k in cuts
+    ]
+    found = [("Accuracy", ["demonstrations", "k", *(f"`{name}`" for name in names)], rows)]
+    if len(rules) > 1 and measures[names[-1]] == "accuracy":
+        keys = ["accuracy", *(f"{rule}_accuracy" for rule in rules[1:]), "exact_match"]
+        main = [(c, k) for c, k in cuts if is_main(c, k, shots)]
+        rows = [[c, str(k), *(_interval(metrics, f"{names[-1]}_{c}_k{k}_{key}") for key in keys)] for c, k in main]
+        head = ["demonstrations", "k", *rules, "exact match"]
+        found.append((f"Accuracy of {names[-1]} by the scoring rule", head, rows))
+    ends = tuple(f"_{c}_k{k}_{key}" for c, k in cuts if is_main(c, k, shots) for key in ("accuracy", "exact_match"))
+    return {"tables": found, "metrics": [name for name in metrics if name.endswith(ends)]}
 
 
 def _interval(metrics: dict[str, float], name: str) -> str:

@@ -15,7 +15,8 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
 
     Keys of `card`, all optional: `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
     `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table under
-    `samples_title`), `tables` (title, head, rows), which take the place of the table of all metrics.
+    `samples_title`), `tables` (title, head, rows), which take the place of the table of all metrics, and `metrics`,
+    names of those that stand in the metadata (all but the ends of intervals).
     """
     environment = read_json(folder / "environment.json", {})
     name = (repo or f"{results['recipe']}-{results['config']}").split("/")[-1]
@@ -37,7 +38,7 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
                 metric_value=value,
             )
             for metric, value in results["metrics"].items()
-            if not metric.endswith(("_low", "_high"))
+            if (metric in card["metrics"] if card.get("metrics") else not metric.endswith(("_low", "_high")))
         ],
     )
     rows = [[f"`{n}`", number(before), number(after)] for n, before, after in pair_up(results["metrics"])]
@@ -60,7 +61,11 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         f"```\n{command}\n```",
         "\n".join(f"- {_line(line)}" for line in card.get("data", [])),
         "`config.yaml` holds the arguments, `environment.json` the versions, commit, seed and machine, "
-        "`metrics.jsonl` each logged step.",
+        + (
+            "`metrics.jsonl` each logged step."
+            if "steps" in results
+            else "`samples.jsonl` every text and its scores, `metrics.jsonl` the table, `results.json` all intervals."
+        ),
     ]
     body = "\n\n".join(part for part in parts if part)
     write_text(folder / "README.md", str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")))
