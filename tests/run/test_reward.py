@@ -6,17 +6,7 @@ from types import SimpleNamespace
 
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
-from hfcourse.run.reward import (
-    ABSENT,
-    Judge,
-    adapter_config,
-    better,
-    load_reward,
-    merge_adapter,
-    predicting_head,
-    predicting_loss,
-    ranking_loss,
-)
+from hfcourse.run.reward import ABSENT, Judge, adapter_config, better, load_reward, merge_adapter, ranking_loss
 
 import numpy as np
 import pytest
@@ -25,9 +15,6 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForMaskedLM,
     GPT2Config,
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
@@ -166,44 +153,3 @@ def test_a_reward_model_keeps_its_head_and_a_classifier_is_refused(base, tmp_pat
             assert torch.equal(again.score.weight, saved.score.weight)
     with pytest.raises(InputError, match="classifier is a classifier of 2 labels, and a reward model has one"):
         load_reward(arguments(tmp_path / "classifier"))
-
-
-@torch.no_grad()
-def test_new_blocks_begin_as_the_identity(base):
-    torch.manual_seed(1)
-    plain, _, _ = load_reward(arguments(base))
-    grown, _, note = load_reward(arguments(base), new_blocks=2)
-    grown.score.weight.copy_(plain.score.weight)
-    assert grown.config.num_hidden_layers == len(grown.transformer.h) == 4
-    assert "transformer.h.2.attn.c_attn.bias" in note
-    for model in (plain, grown):
-        model.config.pad_token_id = 1
-    ids = torch.randint(3, 250, (4, 9))
-    torch.testing.assert_close(grown(input_ids=ids).logits, plain(input_ids=ids).logits)
-    assert all(p.requires_grad for p in grown.parameters())
-    with pytest.raises(InputError, match="--new_blocks does not go with --use_peft"):
-        load_reward(arguments(base, use_peft=True), new_blocks=1)
-
-
-@torch.no_grad()
-def test_texts_are_predicted_by_the_head_that_was_there(base):
-    """The loss of transformers' causal model, text by text, from a classifier with a block more on top."""
-    model, tokenizer, _ = load_reward(arguments(base), new_blocks=1)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    ids = torch.randint(3, 250, (3, 9))
-    mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] + [0] * 8])
-    hidden = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
-    losses = predicting_loss(hidden, predicting_head(arguments(base)), ids, mask)
-    causal = GPT2LMHeadModel.from_pretrained(base).eval()
-    expected = [
-        causal(input_ids=ids[i : i + 1, :n], labels=ids[i : i + 1, :n]).loss.item() for i, n in ((0, 9), (1, 5))
-    ]
-    assert losses.tolist() == pytest.approx([*expected, 0.0], rel=1e-5)  # a single token has nothing before it
-
-
-def test_blocks_of_another_kind_are_not_added_to(base, tmp_path):
-    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
-    BertForMaskedLM(config).save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of Bert"):
-        load_reward(arguments(tmp_path), new_blocks=1)

@@ -1,5 +1,6 @@
 """Training a reward model on rankings, with TRL's trainer around InstructGPT's loss, and judging it."""
 
+import copy
 import dataclasses
 import os
 import re
@@ -32,37 +33,46 @@ RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj")
 def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
     """Model with a head of one label, tokenizer, and a sentence on the weights that are new.
 
-    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top, which
-    begin as the identity (Wu et al. 2024, LLaMA Pro, who then train these alone; here all is trained). Raises
+    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top. Raises
     InputError for a classifier of more labels, or a model that can't grow so.
     """
-    if args.model_name_or_path is None:
-        return load_checkpoint(args, AutoModelForSequenceClassification)
-    check_folder(args.model_name_or_path)
-    config = load(AutoConfig, args.model_name_or_path, args.model_revision)
-    one_label(config)
-    if not new_blocks:
-        return load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
-    if args.use_peft:
+    if args.model_name_or_path is not None:
+        check_folder(args.model_name_or_path)
+        one_label(load(AutoConfig, args.model_name_or_path, args.model_revision))
+    if new_blocks and args.use_peft:
         raise InputError("--new_blocks does not go with --use_peft: adapters would be trained and blocks would not")
-    depth = config.num_hidden_layers
-    loaded = load_checkpoint(
-        args, AutoModelForSequenceClassification, num_labels=1, num_hidden_layers=depth + new_blocks
-    )
-    _silence(loaded[0], depth)
-    return loaded
+    model, tokenizer, note = load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
+    if new_blocks:
+        _grow(model, new_blocks)
+        note += f" On top {new_blocks} more blocks, copies of the last ones that begin as the identity."
+    return model, tokenizer, note
 
 
 @torch.no_grad()
-def _silence(model: Any, depth: int) -> None:
-    """Let the blocks from `depth` on add nothing to what they are given, at first."""
-    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > depth), [])
-    new = blocks[depth:]
-    ends = [part for block in new for name, part in block.named_modules() if name.endswith(RESIDUAL)]
-    if not ends or len(ends) != 2 * len(new):
-        raise InputError(f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}")
-    for parameter in (parameter for part in ends for parameter in part.parameters()):
-        parameter.zero_()
+def _grow(model: Any, count: int) -> None:
+    """Put copies of the last blocks on top, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
+
+    Unlike there all is trained: a copy knows where to look, and what it does with that it has yet to learn.
+    """
+    depth = model.config.num_hidden_layers
+    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth), [])
+    for place in range(depth, depth + count):
+        below = place - min(count, depth)
+        block = copy.deepcopy(blocks[below]) if len(blocks) else torch.nn.Module()
+        ends = [part for name, part in block.named_modules() if name.endswith(RESIDUAL)]
+        if len(ends) != 2:
+            raise InputError(
+                f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}"
+            )
+        for parameter in (parameter for part in ends for parameter in part.parameters()):
+            parameter.zero_()
+        for part in block.modules():
+            if hasattr(part, "layer_idx"):
+                part.layer_idx = place
+        blocks.append(block)
+        if getattr(model.config, "layer_types", None):
+            model.config.layer_types = [*model.config.layer_types, model.config.layer_types[below]]
+    model.config.num_hidden_layers = depth + count
 
 
 def adapter_config(args: ModelConfig) -> PeftConfig | None:
