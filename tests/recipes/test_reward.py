@@ -14,6 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 SMALL = {
     "model_name_or_path": "runs/pretrain/small",
     "dataset_name": "runs/world/preferences",
+    "new_blocks": 1,
+    "keep_texts": "runs/world/corpus",
     "max_length": 160,
     "max_train_samples": 96,
     "max_eval_samples": 24,
@@ -79,6 +81,7 @@ def test_a_lora_run_ends_in_a_whole_checkpoint(finished, runner):
     """Reloaded by transformers alone it scores as the run did, head and adapters and all."""
     finished("reward")
     command = ["--config", "configs/reward/small.yaml", "--use_peft", "true", "--lora_r", "4", "--seed", "3"]
+    command += ["--new_blocks", "0"]
     outcome = runner.run("reward", *command, "--output_dir", "runs/reward/lora")
     assert outcome.code == 0, outcome.err
     folder = runner.folder / "runs/reward/lora"
