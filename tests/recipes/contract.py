@@ -20,6 +20,8 @@ RECORDS = {
     "curves.png",
     "README.md",
 }
+# And of one that trains nothing.
+EVALUATION_RECORDS = RECORDS - {"before.json"}
 MODEL = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 TENSORS = ("optimizer.pt", "scheduler.pt")
 

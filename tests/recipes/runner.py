@@ -18,6 +18,9 @@ from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in ROOT.glob("recipes/*.py"))
+# A recipe that trains nothing says so, by refusing what only training would read.
+EVALUATIONS = [name for name in RECIPES if "refuse_training(" in (ROOT / "recipes" / f"{name}.py").read_text()]
+TRAININGS = [name for name in RECIPES if name not in EVALUATIONS]
 LOOPBACK = {None, "", b"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from contract import assert_refused, files, read
-from runner import RECIPES
+from runner import RECIPES, TRAININGS
 
 
 WRONG = {
@@ -74,7 +74,7 @@ def test_what_stands_in_the_way_is_one_sentence(runner, config, finished, recipe
     assert files(tmp_path) == {"file": b"mine"}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", TRAININGS)
 def test_a_dry_run_shows_the_plan_and_two_batches_and_writes_nothing(runner, config, finished, recipe):
     small = finished(recipe)
     before = files(runner.folder / "runs"), files(runner.folder / "configs")

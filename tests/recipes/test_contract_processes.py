@@ -2,31 +2,18 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 from contract import assert_same_run, losses, read
-from runner import ROOT, Running
+from runner import ROOT, TRAININGS
 
 
-@pytest.fixture
-def two(runner):
-    """Starts both ranks of a world of two, as torchrun does, without its seconds of imports."""
-
-    def start(recipe: str, *arguments: str) -> list[Running]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        world["ACCELERATE_USE_CPU"] = "true"
-        ranks = [world | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
-        return [runner.start(recipe, *arguments, env=rank) for rank in ranks]
-
-    return start
+trainings = pytest.mark.parametrize("recipe", TRAININGS)
 
 
+@trainings
 def test_two_processes_and_twice_the_accumulation_give_the_same_losses(finished, runner, two, recipe):
     small = finished(recipe)
     command = ["--config", f"configs/{recipe}/small.yaml", "--max_steps", "20"]
@@ -46,6 +33,7 @@ def test_two_processes_and_twice_the_accumulation_give_the_same_losses(finished,
 
 
 @pytest.mark.slow
+@trainings
 @pytest.mark.parametrize("launched", ["stopped", "killed"])
 def test_two_processes_continue(finished, two, recipe, launched):
     folder = finished(recipe).folder.with_name(f"two-{launched}")
@@ -67,6 +55,7 @@ def test_two_processes_continue(finished, two, recipe, launched):
 
 
 @pytest.mark.slow
+@trainings
 def test_the_launcher_makes_a_world_of_two(finished, runner, recipe):
     folder = finished(recipe).folder.with_name("launched")
     command = [sys.executable, "-m", "hfcourse.run.launch", "--nproc", "2", str(ROOT / "recipes" / f"{recipe}.py")]

@@ -8,9 +8,13 @@ import time
 
 import pytest
 from contract import assert_refused, assert_same_run, log, losses, read, run_with_kills
-from runner import ROOT
+from runner import ROOT, TRAININGS
 
 
+trainings = pytest.mark.parametrize("recipe", TRAININGS)
+
+
+@trainings
 def test_killed_while_it_writes_a_checkpoint_and_at_a_drawn_step(small, runner, recipe):
     folder, command = small.folder.with_name("killed"), ["--config", f"configs/{recipe}/small.yaml"]
     run = runner.start(recipe, *command, "--output_dir", f"runs/{recipe}/killed")
@@ -24,6 +28,7 @@ def test_killed_while_it_writes_a_checkpoint_and_at_a_drawn_step(small, runner, 
     assert len(read(folder / "environment.json")["resumed"]) == 2
 
 
+@trainings
 def test_signals_write_a_checkpoint_first(small, runner, recipe):
     folder, command = small.folder.with_name("stopped"), ["--config", f"configs/{recipe}/small.yaml"]
     command += ["--output_dir", f"runs/{recipe}/stopped"]
@@ -55,6 +60,7 @@ def test_a_folder_in_use_is_refused(small, runner, recipe):
 
 
 @pytest.mark.slow
+@trainings
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_again_and_again(small, runner, recipe, seed):
     folder = small.folder.with_name(f"killed-{seed}")
@@ -63,6 +69,7 @@ def test_killed_again_and_again(small, runner, recipe, seed):
 
 
 @pytest.mark.slow
+@trainings
 def test_killed_as_a_program_of_its_own(small, runner, recipe, public):
     """Without the fork server: another hash seed, other addresses, nothing shared with the first run."""
     folder = small.folder.with_name("program")

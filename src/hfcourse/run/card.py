@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.run.files import read_json, write_text
-from hfcourse.run.show import number, pair_up
+from hfcourse.run.show import number, pair_up, took
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -14,7 +14,8 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
     """Write README.md from results.json's content, environment.json and what the recipe says of itself in `card`.
 
     Keys of `card`, all optional: `what` (a paragraph), `base_model`, `dataset`, `pipeline_tag`,
-    `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table).
+    `library_name`, `data` (lines about rows and tokens), `samples` (a list of {column: text}, shown as a table),
+    `tables` (title, head, rows), which take the place of the table of all metrics.
     """
     environment = read_json(folder / "environment.json", {})
     name = (repo or f"{results['recipe']}-{results['config']}").split("/")[-1]
@@ -36,6 +37,7 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
                 metric_value=value,
             )
             for metric, value in results["metrics"].items()
+            if not metric.endswith(("_low", "_high"))
         ],
     )
     rows = [[f"`{n}`", number(before), number(after)] for n, before, after in pair_up(results["metrics"])]
@@ -44,8 +46,11 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         f"# {name}",
         card.get("what", ""),
         "## Results",
-        table(["metric", "before", "after"], rows),
-        f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training.",
+        *([] if "tables" in card else [table(["metric", "before", "after"], rows)]),
+        *(f"{title}:\n\n{table(head, rows)}" for title, head, rows in card.get("tables", [])),
+        f"{results['steps']} optimiser steps in {results['seconds']:.1f} s of training."
+        if "steps" in results
+        else f"{took(results)} in {results['seconds']:.1f} s. Values in brackets: 95 % intervals.",
         "![curves](curves.png)",
         *(["## Samples", _samples(card["samples"])] if card.get("samples") else []),
         "## How it was made",

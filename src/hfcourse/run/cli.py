@@ -35,7 +35,7 @@ def recipe(main: Callable[[], None]) -> None:
     except PushError as e:
         leave(str(e), 1)
     except Interrupted as e:
-        leave(f"stopped by {e}; the same command continues from the last checkpoint", e.exit_code)
+        leave(str(e), e.exit_code)
     except OSError as e:
         if e.filename is None:
             raise

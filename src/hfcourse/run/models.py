@@ -76,6 +76,17 @@ def load_checkpoint(args: ModelConfig, auto_class: Any, **kwargs: Any) -> tuple[
     return model, tokenizer, note + (f" Not used of it: {_listed(unused)}." if unused else "")
 
 
+def load_for_scoring(args: ModelConfig, device: torch.device) -> tuple[Any, Any, str]:
+    """As `load_checkpoint`: a causal model, or an encoder-decoder if the checkpoint is one, on `device`."""
+    if args.use_peft:
+        raise InputError("--use_peft does not go with scoring: nothing is trained")
+    name = args.model_name_or_path
+    config = load(AutoConfig, name, args.model_revision) if name is not None else None
+    auto_class = AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
+    model, tokenizer, note = load_checkpoint(args, auto_class)
+    return model.to(device).eval(), tokenizer, note
+
+
 def _listed(names: list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 

@@ -45,7 +45,7 @@ def describe_steps(trainer: Trainer) -> str:
     args = trainer.args
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     size, accumulated = args.per_device_train_batch_size, args.gradient_accumulation_steps
-    parts = f"{_processes(args.world_size)} x {size} x {accumulated} accumulated"
+    parts = f"{describe_processes(args.world_size)} x {size} x {accumulated} accumulated"
     try:
         length = len(trainer.train_dataset)  # type: ignore[arg-type]
     except TypeError:
@@ -62,10 +62,11 @@ def describe_device(trainer: Trainer) -> str:
     precision = "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
     cuda = torch.cuda.is_available() and args.device.type == "cuda"
     name = torch.cuda.get_device_name(args.device) if cuda else f"{torch.get_num_threads()} threads"
-    return f"{_processes(args.world_size)} on {args.device.type} ({name}), {precision}"
+    return f"{describe_processes(args.world_size)} on {args.device.type} ({name}), {precision}"
 
 
-def _processes(number: int) -> str:
+def describe_processes(number: int) -> str:
+    """1 process, 2 processes."""
     return f"{number} process" + ("es" if number > 1 else "")
 
 

@@ -30,6 +30,8 @@ from transformers.trainer_utils import get_last_checkpoint
 
 T = TypeVar("T")
 BEFORE = "before.json"
+# Where the processes of an evaluation write down what is scored.
+JOURNALS = "scored-*.jsonl"
 # Arguments that change how a run is watched or published, not what it computes: they may differ when a run goes on.
 NEUTRAL = {
     "dry_run", "fresh", "output_dir", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_token", "disable_tqdm",
@@ -110,8 +112,8 @@ class Run:
 
     def _started(self) -> bool:
         """Whether the folder holds more than the arguments of a run that stopped before it measured anything."""
-        names = (BEFORE, "metrics.jsonl", "results.json")
-        return any((self.folder / name).exists() for name in names)
+        names = (BEFORE, "metrics.jsonl", "results.json", JOURNALS)
+        return any(any(self.folder.glob(name)) for name in names)
 
     def _same_arguments(self) -> None:
         path = self.folder / "config.yaml"
@@ -166,10 +168,14 @@ class Run:
         }
         if checkpoint := (None if self.own.dry_run else self.last_checkpoint()):
             lines["resume"] = f"from {checkpoint}"
+        self.announce(lines, lambda: plan.show_batches(trainer, tokenizer, self.console))
+
+    def announce(self, lines: dict[str, str | list[str]], show: Callable[[], None]) -> None:
+        """Print a plan. A dry run calls `show` as well, on the main process, and raises Finished."""
         plan.show_plan(f"{self.name} -> {self.folder}", lines, self.console)
         if self.own.dry_run:
             if self.state.is_main_process:
-                plan.show_batches(trainer, tokenizer, self.console)
+                show()
             raise Finished
 
     def train(self, trainer: Trainer, measure: Callable[[], dict]) -> dict:
@@ -205,19 +211,6 @@ class Run:
         self.on_main(lambda: remove(writing))
         trainer.save_model(str(writing))
         speed, history = trainer.speed(), trainer.state.log_history
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0
-        # Linux counts ru_maxrss in KiB, macOS in bytes.
-        unit = 2**10 if sys.platform == "linux" else 2**20
-        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        results = {
-            "recipe": self.name,
-            "config": self.folder.name,
-            "metrics": metrics,
-            "steps": trainer.state.global_step,
-            **speed,
-            "peak_memory_mb": round(memory, 1),
-            "finished": True,
-        }
 
         def write() -> None:
             (writing / "training_args.bin").unlink(missing_ok=True)  # a pickle; config.yaml says the same
@@ -228,14 +221,36 @@ class Run:
             writing.rmdir()
             write_metrics(self.folder / "metrics.jsonl", history)
             plot_curves(self.folder / "curves.png", history, curves)
-            write_card(self.folder, results, self.repo, card or {})
+
+        self.conclude({"metrics": metrics, "steps": trainer.state.global_step, **speed}, write, card or {})
+
+    def conclude(self, measured: dict[str, Any], write: Callable[[], None], card: dict[str, Any]) -> None:
+        """Call `write` on the main process, then write card and results.json; show them; push if asked to.
+
+        `measured`: metrics, seconds, how many steps or requests, and how many a second.
+        """
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0
+        # Linux counts ru_maxrss in KiB, macOS in bytes.
+        unit = 2**10 if sys.platform == "linux" else 2**20
+        memory = gpu or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        results = {
+            "recipe": self.name,
+            "config": self.folder.name,
+            **measured,
+            "peak_memory_mb": round(memory, 1),
+            "finished": True,
+        }
+
+        def write_all() -> None:
+            write()
+            write_card(self.folder, results, self.repo, card)
             write_json(self.folder / "results.json", results)
-            if card and card.get("samples"):
+            if card.get("samples"):
                 show_samples(card["samples"], self.console)
             show_results(results, self.folder, self.console)
             self._publish()
 
-        self.on_main(write)
+        self.on_main(write_all)
 
     def _check_push(self) -> None:
         if self.push:

@@ -1,6 +1,7 @@
 """What a reader sees of a run: the table of results, without importing anything heavy."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +39,29 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
+def took(results: dict[str, Any]) -> str:
+    """What a run did: optimiser steps, or the scores that an evaluation took."""
+    return f"{results['steps']} steps" if "steps" in results else f"{results['requests']:,} scores"
+
+
+def intervals(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of an evaluation's metrics `<what>_k<k>_<measure>` with _low and _high, a row for each what and k.
+
+    Where there is a mean over tasks, only the mean.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name in [name for name in metrics if f"{name}_low" in metrics]:
+        stem, shots, measure = re.fullmatch(r"(.+)_k(\d+)_(.+)", name).groups()  # type: ignore[union-attr]
+        text = f"{metrics[name]:.3f}"
+        if measure in ("accuracy", "exact_match"):
+            text += f" ({metrics[name + '_low']:.2f}-{metrics[name + '_high']:.2f})"
+        found.setdefault(f"{stem}_k{shots}", {})[measure] = text.replace("0.", ".")
+    if any(name.startswith("mean_") for name in found):
+        found = {name: values for name, values in found.items() if name.startswith("mean_")}
+    shown = ("accuracy", "macro_f1", "ece", "exact_match")
+    return ["metric", *shown], [[name, *(values.get(key, "") for key in shown)] for name, values in found.items()]
+
+
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
     """Print samples side by side, a column a key, long texts cut."""
     table = Table(*(escape(key) for key in samples[0]), show_lines=True)
@@ -50,15 +74,20 @@ def show_samples(samples: list[dict[str, str]], console: Console) -> None:
 def show_results(results: dict[str, Any], folder: Path, console: Console | None = None) -> None:
     """Print the metrics of a run as a table, with what it took and where it lies."""
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
-    for heading, justify in (("metric", "left"), ("before", "right"), ("after", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for name, before, after in pair_up(results["metrics"]):
-        table.add_row(name, number(before), number(after))
+    if any(name.endswith("_low") for name in results["metrics"]):
+        head, rows = intervals(results["metrics"])
+    else:
+        head = ["metric", "before", "after"]
+        rows = [[name, number(before), number(after)] for name, before, after in pair_up(results["metrics"])]
+    for i, heading in enumerate(head):
+        table.add_column(heading, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     speed = next((f"{number(results[k])} {k.replace('_', ' ')}" for k in results if k.endswith("_per_second")), "")
     console = console or Console()
     console.print(table)
     console.print(
-        f"{results['steps']} steps in {results['seconds']:.1f} s, {speed}, "
+        f"{took(results)} in {results['seconds']:.1f} s, {speed}, "
         f"{results['peak_memory_mb']:.0f} MB; all of it in {escape(str(folder))}",
         soft_wrap=True,
     )

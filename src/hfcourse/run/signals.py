@@ -9,17 +9,21 @@ from types import FrameType
 class Interrupted(BaseException):
     """Raised by the first signal where there is no step to finish. No Exception, so that nothing swallows it."""
 
-    def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
+    def __init__(self, signum: int, kept: str = "the last checkpoint"):
+        super().__init__(f"stopped by {signal.Signals(signum).name}; the same command continues from {kept}")
         self.exit_code = 128 + signum
 
 
 class Signals:
-    """Remembers the first signal; `training` says whether the training loop will look at `received` after its step."""
+    """Remembers the first signal; `training` says whether the training loop will look at `received` after its step.
+
+    `kept` says what the same command continues from.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.training = False
+        self.kept = "the last checkpoint"
 
     def install(self) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -31,7 +35,7 @@ class Signals:
             os._exit(128 + signum)
         self.received = signum
         if not self.training:
-            raise Interrupted(signum)
+            raise Interrupted(signum, self.kept)
         name = signal.Signals(signum).name
         os.write(
             sys.stderr.fileno(), f"\n{name}: finishing this step and writing a checkpoint (again: stop now)\n".encode()

@@ -278,7 +278,7 @@ class _Recorder(TrainerCallback):
         elif text:
             done, left = state.global_step - self.first, state.max_steps - state.global_step
             seconds = (time.monotonic() - self.began) / max(done, 1) * left
-            clock = f"  {_clock(seconds)} left" if done else ""
+            clock = f"  {duration(seconds)} left" if done else ""
             print(f"step {state.global_step}/{state.max_steps}  {text}{clock}", file=sys.stderr, flush=True)
 
     def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
@@ -287,6 +287,7 @@ class _Recorder(TrainerCallback):
             self.bar.close()
 
 
-def _clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """1:05, or 2:01:05."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"

@@ -8,7 +8,9 @@ from pathlib import Path
 from hfcourse.errors import InputError
 from hfcourse.world.card import card
 from hfcourse.world.documents import Row, corpus
+from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
+from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.people import conduct, people, people_preferences
 from hfcourse.world.preferences import preferences, prompts
@@ -37,10 +39,11 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)
         found[f"translation/{split}.jsonl"] = translation(world, test)
+        found[f"icl/corpus/{split}.jsonl"] = icl_corpus(world, test)
         for language, lang in enumerate(LANGUAGES):
             found[f"classification/topic_{lang}/{split}.jsonl"] = topic(world, language, test)
             found[f"classification/sentiment_{lang}/{split}.jsonl"] = sentiment(world, language, test)
-    return found
+    return found | icl_tasks(world)
 
 
 def write(world: World, folder: str | Path) -> dict[str, int]:
