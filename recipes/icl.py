@@ -85,7 +85,7 @@ def main():
         groups = make_groups(tasks, cuts, encoder, limit, unrelated, script.balanced, script.ordered, free)
         engine, sharing = make_engine(model, groups, script.batch_tokens)
 
-        facts = describe(run, model, model_args.model_name_or_path)
+        facts = describe(run, {model_args.model_name_or_path: model})
         facts |= {"tasks": [*(line for task in tasks for line in task.notes), loaded]}
         facts |= {"prompts": describe_prompts(groups), "leaks": check_leaks(groups), "engine": sharing}
         run.announce(facts, lambda: show_texts(two_prompts(groups), run.console))
@@ -106,8 +106,8 @@ def main():
         }
 
         def write():
-            rows = metric_rows(cells, metrics)
-            write_records(run.folder, samples(groups, lines), rows, lambda path: plot(path, cells, metrics, rules[0]))
+            plots = {"curves.png": lambda path: plot(path, cells, metrics, rules[0])}
+            write_records(run.folder, samples(groups, lines), metric_rows(cells, metrics), plots)
 
         run.conclude({"metrics": metrics, **speed(lines, journal.processes)}, write, card)
         run.on_main(journal.remove)

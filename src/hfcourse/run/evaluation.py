@@ -114,12 +114,15 @@ class Progress:
             self.bar.close()
 
 
-def describe(run: Run, model: Any, name: str) -> dict[str, str]:
-    """Model, processes and device, for a plan."""
-    parameters, device = list(model.parameters()), next(model.parameters()).device.type
-    dtype = str(model.dtype).removeprefix("torch.")
+def describe(run: Run, models: dict[str, Any]) -> dict[str, list[str] | str]:
+    """Models (by what each is called), processes and device, for a plan."""
+    device = next(next(iter(models.values())).parameters()).device.type
     return {
-        "model": f"{name}: {type(model).__name__}, {sum(p.numel() for p in parameters):,} parameters, {dtype}",
+        "model": [
+            f"{name}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters, "
+            + str(model.dtype).removeprefix("torch.")
+            for name, model in models.items()
+        ],
         "device": f"{describe_processes(run.state.num_processes)} on {device} ({torch.get_num_threads()} threads)",
     }
 
@@ -143,11 +146,15 @@ def speed(lines: Sequence[dict[str, Any]], processes: int) -> dict[str, float]:
 
 
 def write_records(
-    folder: Path, samples: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]], plot: Callable[[Path], None]
+    folder: Path,
+    samples: Iterable[dict[str, Any]],
+    rows: Iterable[dict[str, Any]],
+    plots: dict[str, Callable[[Path], None]],
 ) -> None:
-    """samples.jsonl, metrics.jsonl, and curves.png as `plot` draws it."""
+    """samples.jsonl, metrics.jsonl, and each picture, by its name, as the function draws it into a path."""
     with staged(folder / "samples.jsonl") as path, open(path, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
     write_text(folder / "metrics.jsonl", "".join(filter(None, map(metric_line, rows))))
-    with staged(folder / "curves.png") as path:
-        plot(path)
+    for name, plot in plots.items():
+        with staged(folder / name) as path:
+            plot(path)
