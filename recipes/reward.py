@@ -18,6 +18,7 @@ length_correlation (of reward and length among answers to one prompt, -1 to 1), 
 from dataclasses import dataclass, field
 
 from hfcourse.data.arguments import DataArguments
+from hfcourse.data.kept import bring_texts
 from hfcourse.data.load import load_data
 from hfcourse.data.preferences import Preferences
 from hfcourse.data.ranked import SHARED, RankedCollator, check_prompts, describe_rankings, encode_answers, is_plain
@@ -35,16 +36,13 @@ from trl import ModelConfig, RewardConfig
 
 @dataclass
 class RewardArguments(RunArguments, DataArguments):
-    shared_prompts: str = field(
-        default="refuse",
-        metadata={"help": "Training rows with the prompt of an evaluation row.", "choices": list(SHARED)},
+    shared_prompts: str = field(default="refuse", metadata={"help": "Prompts on both sides.", "choices": list(SHARED)})
+    aspect_column: str = field(default="aspect", metadata={"help": "Column that names what a pair is about."})
+    new_blocks: int = field(default=0, metadata={"help": "Blocks to add on top, which begin as the identity."})
+    keep_texts: str | None = field(
+        default=None, metadata={"help": "Texts to go on predicting, to keep what they say."}
     )
-    aspect_column: str = field(
-        default="aspect", metadata={"help": "Column that says what a pair is about; each value gets its accuracy."}
-    )
-    new_blocks: int = field(
-        default=0, metadata={"help": "Blocks to put on top of the model; then they and the head alone are trained."}
-    )
+    keep_coef: float = field(default=1.0, metadata={"help": "Weight of the loss on these texts."})
     samples: int = field(default=8, metadata={"help": "Held-out pairs to write down with their margins."})
 
 
@@ -63,9 +61,12 @@ def main():
             template = f"Texts are read as they stand, each ended by {tokenizer.eos_token}, without a chat template."
 
         longest = min(training.max_length or 10**9, longest_input(model, tokenizer))
-        options = {"skip_bad_rows": script.skip_bad_rows, "num_proc": training.dataset_num_proc}
-        reading = {"read": Reader(tokenizer), "longest": longest, **options}
+        reading = {"read": Reader(tokenizer), "longest": longest, "skip_bad_rows": script.skip_bad_rows}
+        reading["num_proc"] = training.dataset_num_proc
         train = encode_answers(data.train, "Tokenising train", **reading)
+        notes = [loaded, *data.notes, template, f"Rows with more than {longest} tokens to read are dropped, not cut."]
+        if script.keep_texts:
+            train = bring_texts(train, script.keep_texts, tokenizer, longest, notes)
         test = encode_answers(data.test, "Tokenising eval", shortest_first=True, **reading) if data.test else None
         judge = Judge(test.dataset) if test else None
 
@@ -78,12 +79,12 @@ def main():
             processing_class=tokenizer,
             source=model_args,
             judge=judge,
+            keep_coef=script.keep_coef if script.keep_texts else 0.0,
             run=run,
         )
 
         facts = {"train": describe_rows(train) + describe_rankings(train)}
         facts["eval"] = describe_rows(test) + describe_rankings(test)
-        notes = [loaded, *data.notes, template, f"Rows with more than {longest} tokens to read are dropped, not cut."]
         run.plan(trainer, tokenizer, model_args.model_name_or_path, facts | {"data": notes})
 
         places = sample_pairs(judge, script.samples) if judge else []
@@ -98,18 +99,17 @@ def main():
         after = measure()
 
         metrics = {f"{name}_before": value for name, value in before["scores"].items()} | after["scores"]
-        samples, links = [], []
+        samples = []
         if judge:
             metrics["longer_wins"] = judge.longer_wins
             samples = describe_pairs(judge, test.dataset, tokenizer, places, (before["margins"], after["margins"]))
             run.on_main(lambda: plot_reliability(run.folder / RELIABILITY, judge))
-            links = [f"![calibration]({RELIABILITY})"]
         card = {
             "what": __doc__.split("\n\n")[1],
             "base_model": model_args.model_name_or_path,
             "dataset": script.dataset_name,
             "pipeline_tag": "text-classification",
-            "data": [*facts.values(), *notes, *links],
+            "data": [*facts.values(), *notes, *([f"![calibration]({RELIABILITY})"] if judge else [])],
             "samples": samples,
         }
         accuracies = [f"eval_{name}" for name in after["scores"] if name.startswith("accuracy")]

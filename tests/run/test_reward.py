@@ -15,9 +15,6 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForMaskedLM,
     GPT2Config,
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
@@ -156,30 +153,3 @@ def test_a_reward_model_keeps_its_head_and_a_classifier_is_refused(base, tmp_pat
             assert torch.equal(again.score.weight, saved.score.weight)
     with pytest.raises(InputError, match="classifier is a classifier of 2 labels, and a reward model has one"):
         load_reward(arguments(tmp_path / "classifier"))
-
-
-@torch.no_grad()
-def test_new_blocks_begin_as_the_identity_and_are_all_that_is_trained(base):
-    torch.manual_seed(1)
-    plain, _, _ = load_reward(arguments(base))
-    grown, _, note = load_reward(arguments(base), new_blocks=2)
-    grown.score.weight.copy_(plain.score.weight)
-    assert grown.config.num_hidden_layers == len(grown.transformer.h) == 4
-    assert "transformer.h.2.attn.c_attn.bias" in note
-    for model in (plain, grown):
-        model.config.pad_token_id = 1
-    ids = torch.randint(3, 250, (4, 9))
-    torch.testing.assert_close(grown(input_ids=ids).logits, plain(input_ids=ids).logits)
-    trained = {name for name, p in grown.named_parameters() if p.requires_grad}
-    new = ("transformer.h.2.", "transformer.h.3.", "score.")
-    assert trained == {name for name, _ in grown.named_parameters() if name.startswith(new)}
-    with pytest.raises(InputError, match="--new_blocks does not go with --use_peft"):
-        load_reward(arguments(base, use_peft=True), new_blocks=1)
-
-
-def test_blocks_of_another_kind_are_not_added_to(base, tmp_path):
-    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
-    BertForMaskedLM(config).save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of Bert"):
-        load_reward(arguments(tmp_path), new_blocks=1)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 from datasets import Features, IterableDataset, List, Value
+from torch.nn.utils.rnn import pad_sequence
 
 
 ABSENT = -100
@@ -138,6 +139,7 @@ def describe_rankings(split: Split | None) -> str:
 class RankedCollator:
     """Whole rankings, padded on the right: input_ids and attention_mask (B, K, T), labels (B, K) the ranks.
 
+    Texts that rows bring along (`hfcourse.data.kept`) come as kept_ids and kept_mask (B, T).
     Rows with fewer than K answers are filled up with ABSENT ranks. A ranking is never spread over batches: its pairs
     are not independent, and as rows of their own they would be over-fitted in one epoch (Ouyang et al. 2022, 3.5).
     """
@@ -155,4 +157,9 @@ class RankedCollator:
             for k, answer in enumerate(row["input_ids"]):
                 ids[b, k, : len(answer)] = torch.tensor(answer)
                 mask[b, k, : len(answer)] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        if "kept" in rows[0]:
+            texts = [torch.tensor(row["kept"]) for row in rows]
+            batch["kept_ids"] = pad_sequence(texts, batch_first=True, padding_value=self.pad_token_id)
+            batch["kept_mask"] = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+        return batch

@@ -1,5 +1,6 @@
 """Training a reward model on rankings, with TRL's trainer around InstructGPT's loss, and judging it."""
 
+import copy
 import dataclasses
 import os
 import re
@@ -10,7 +11,7 @@ from hfcourse.errors import InputError
 from hfcourse.metrics.exact_match import grouped_accuracy
 from hfcourse.metrics.preferences import calibration_error, length_correlation, ranked_pairs, reliability, wins
 from hfcourse.run.models import check_folder, load, load_checkpoint
-from hfcourse.run.scoring import one_label, rewards
+from hfcourse.run.scoring import one_label
 from hfcourse.run.trainer import RunTrainer
 
 import numpy as np
@@ -19,7 +20,7 @@ from datasets import Dataset
 from peft import PeftConfig, PeftModel
 from torch.nn import functional as F
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import AutoConfig, AutoModelForSequenceClassification, EvalPrediction
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, EvalPrediction
 from trl import ModelConfig, RewardTrainer, get_peft_config
 
 
@@ -32,39 +33,46 @@ RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj")
 def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
     """Model with a head of one label, tokenizer, and a sentence on the weights that are new.
 
-    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top, which
-    begin as the identity, and trains them and the head alone (Wu et al. 2024, LLaMA Pro). Raises InputError for a
-    classifier of more labels, or a model that can't grow so.
+    A language model gets a new head, a reward model keeps its own. `new_blocks` puts as many blocks on top. Raises
+    InputError for a classifier of more labels, or a model that can't grow so.
     """
-    if args.model_name_or_path is None:
-        return load_checkpoint(args, AutoModelForSequenceClassification)
-    check_folder(args.model_name_or_path)
-    config = load(AutoConfig, args.model_name_or_path, args.model_revision)
-    one_label(config)
-    if not new_blocks:
-        return load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
-    if args.use_peft:
+    if args.model_name_or_path is not None:
+        check_folder(args.model_name_or_path)
+        one_label(load(AutoConfig, args.model_name_or_path, args.model_revision))
+    if new_blocks and args.use_peft:
         raise InputError("--new_blocks does not go with --use_peft: adapters would be trained and blocks would not")
-    depth = config.num_hidden_layers
-    loaded = load_checkpoint(
-        args, AutoModelForSequenceClassification, num_labels=1, num_hidden_layers=depth + new_blocks
-    )
-    _open_up(loaded[0], depth)
-    return loaded
+    model, tokenizer, note = load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
+    if new_blocks:
+        _grow(model, new_blocks)
+        note += f" On top {new_blocks} more blocks, copies of the last ones that begin as the identity."
+    return model, tokenizer, note
 
 
 @torch.no_grad()
-def _open_up(model: Any, depth: int) -> None:
-    """Train the blocks from `depth` on, which at first add nothing to what they are given, and the head alone."""
-    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > depth), [])
-    new = blocks[depth:]
-    ends = [part for block in new for name, part in block.named_modules() if name.endswith(RESIDUAL)]
-    if not ends or len(ends) != 2 * len(new):
-        raise InputError(f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}")
-    for parameter in (parameter for part in ends for parameter in part.parameters()):
-        parameter.zero_()
-    model.base_model.requires_grad_(False)
-    new.requires_grad_(True)
+def _grow(model: Any, count: int) -> None:
+    """Put copies of the last blocks on top, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
+
+    Unlike there all is trained: a copy knows where to look, and what it does with that it has yet to learn.
+    """
+    depth = model.config.num_hidden_layers
+    blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth), [])
+    for place in range(depth, depth + count):
+        below = place - min(count, depth)
+        block = copy.deepcopy(blocks[below]) if len(blocks) else torch.nn.Module()
+        ends = [part for name, part in block.named_modules() if name.endswith(RESIDUAL)]
+        if len(ends) != 2:
+            raise InputError(
+                f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}"
+            )
+        for parameter in (parameter for part in ends for parameter in part.parameters()):
+            parameter.zero_()
+        for part in block.modules():
+            if hasattr(part, "layer_idx"):
+                part.layer_idx = place
+        blocks.append(block)
+        if getattr(model.config, "layer_types", None):
+            model.config.layer_types = [*model.config.layer_types, model.config.layer_types[below]]
+    model.config.num_hidden_layers = depth + count
 
 
 def adapter_config(args: ModelConfig) -> PeftConfig | None:
@@ -76,6 +84,21 @@ def adapter_config(args: ModelConfig) -> PeftConfig | None:
     if config is not None:
         config.task_type = "SEQ_CLS"
     return config
+
+
+def predicting_head(args: ModelConfig) -> torch.Tensor:
+    """Weights (V, D) with which the language model `args` names predicts tokens, as they are there."""
+    model = load(AutoModelForCausalLM, str(args.model_name_or_path), args.model_revision, dtype=torch.float32)
+    return model.get_output_embeddings().weight.detach()
+
+
+def predicting_loss(hidden: torch.Tensor, head: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the tokens of each text but its first of -log p: hidden (B, T, D), head (V, D), ids (B, T) -> (B,)."""
+    counted = mask[:, 1:].bool()
+    states, targets = hidden[:, :-1][counted], ids[:, 1:][counted]  # (N, D), (N,)
+    losses = F.cross_entropy((states @ head.to(states).T).float(), targets, reduction="none")
+    spread = losses.new_zeros(counted.shape).masked_scatter(counted, losses)  # (B, T - 1)
+    return spread.sum(1) / counted.sum(1).clamp(min=1)
 
 
 def better(ranks: torch.Tensor) -> torch.Tensor:
@@ -103,14 +126,20 @@ class Ranker(RunTrainer, RewardTrainer):
 
     Args:
         source: where the model came from, for the merged checkpoint that a LoRA run ends in.
+        keep_coef: weight of the loss on the texts that rows bring along (`hfcourse.data.kept`): with it
+            the model goes on predicting them by the head that it had, and keeps what it knows while it learns to
+            judge (Yang et al. 2024, "Regularizing Hidden States Enables Learning Generalizable Reward Model").
     """
 
     # The loss is divided by the prompts of the whole step.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, source: ModelConfig, judge: "Judge | None" = None, **kwargs: Any):
-        self.source, self.center = source, kwargs["args"].center_rewards_coefficient
+    def __init__(
+        self, *args: Any, source: ModelConfig, judge: "Judge | None" = None, keep_coef: float = 0.0, **kwargs: Any
+    ):
+        self.source, self.center, self.keep_coef = source, kwargs["args"].center_rewards_coefficient, keep_coef
         super().__init__(*args, compute_metrics=judge, peft_config=adapter_config(source), **kwargs)
+        self.head = predicting_head(source).to(self.args.device) if keep_coef else None
         self.label_names = ["labels"]
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
@@ -142,9 +171,20 @@ class Ranker(RunTrainer, RewardTrainer):
     ) -> Any:
         ranks, mask = inputs["labels"], inputs["attention_mask"]
         there = mask.any(-1)  # (B, K)
-        found = rewards(model, inputs["input_ids"][there], mask[there])  # (N,)
+        texts, masks = inputs["input_ids"][there], mask[there]  # (N, T)
+        kept = self.head is not None and "kept_ids" in inputs
+        if kept:  # in one forward pass, as DDP wants it
+            texts, masks = _stack(texts, inputs["kept_ids"]), _stack(masks, inputs["kept_mask"])  # (N + B, T)
+        outputs = model(input_ids=texts, attention_mask=masks, use_cache=False, output_hidden_states=kept)
+        found = outputs.logits[: there.sum(), 0].float()  # (N,)
         scores = found.new_zeros(ranks.shape).masked_scatter(there, found)  # (B, K)
         losses = ranking_loss(scores, ranks, self.center)  # (B,)
+        if kept:
+            rows = slice(len(found), None)
+            predicting = predicting_loss(outputs.hidden_states[-1][rows], self.head, texts[rows], masks[rows])
+            losses = losses + self.keep_coef * predicting
+            mean = self.accelerator.reduce(predicting.detach().mean(), "mean").item()
+            self._metrics["train"]["kept_loss"].append(mean)
         count = self.counted(ranks) if num_items_in_batch is None else num_items_in_batch
         loss = losses.sum() / count.clamp(min=1)
         if num_items_in_batch is not None:
@@ -184,6 +224,12 @@ def merge_adapter(folder: Path, source: ModelConfig, pad_token_id: int) -> None:
     model = PeftModel.from_pretrained(load_reward(whole)[0], str(folder / ADAPTER)).merge_and_unload()
     model.config.get_text_config().pad_token_id = pad_token_id
     model.save_pretrained(folder)
+
+
+def _stack(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """(N, S) over (B, T), filled up on the right with what hides a token from a mask: (N + B, max(S, T))."""
+    width = max(a.shape[1], b.shape[1])
+    return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in (a, b)])
 
 
 class Judge:
