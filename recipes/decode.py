@@ -17,6 +17,7 @@ had before), doubled (share of tokens equal to the one before), distinct_2 (diff
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
@@ -25,9 +26,9 @@ from hfcourse.decode.mask_predict import fill_masks
 from hfcourse.decode.strategies import check_vocabulary, parse_strategies
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
-from hfcourse.run.decode import Writer, do_pieces, make_pieces
+from hfcourse.run.decode import Writer, make_pieces
 from hfcourse.run.decode_report import describe, first_prompts, measure, samples, speed, tables, write_report
-from hfcourse.run.evaluation import Journal, refuse_training, show_texts
+from hfcourse.run.evaluation import Journal, do_pieces, refuse_training, show_texts
 from hfcourse.run.prompts import load_readers, read_all_prompts
 
 from transformers import TrainingArguments
@@ -68,7 +69,8 @@ def main():
         run.announce(facts, lambda: show_texts(first_prompts(writer), run.console))
 
         journal = Journal(run)
-        lines = do_pieces(run, writer, pieces, journal)
+        work = {writer.key(piece): partial(writer, piece) for piece in pieces}
+        lines = list(do_pieces(run, work, journal).values())
 
         metrics = measure(writer, pieces, lines)
         card = {

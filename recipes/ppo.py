@@ -26,11 +26,11 @@ from hfcourse.ppo.rules import RULES
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.conduct import conduct_scores
-from hfcourse.run.models import load, load_checkpoint, longest_input
+from hfcourse.run.models import load_checkpoint, load_named, longest_input
 from hfcourse.run.online import OnlineRunTrainer
 from hfcourse.run.plan import describe_rows
 
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from trl import ModelConfig, get_peft_config
 
 
@@ -56,9 +56,8 @@ class PPO(OnlineRunTrainer, PPOTrainer):
 def load_reward(script):
     if script.reward_model is None:
         return []
-    name, _, revision = script.reward_model.partition("@")
-    model = load(AutoModelForSequenceClassification, name, revision or None, use_safetensors=True)
-    return [RewardModel(model, load(AutoTokenizer, name, revision or None), script.reward_label, name="reward_model")]
+    model, tokenizer = load_named(AutoModelForSequenceClassification, script.reward_model)
+    return [RewardModel(model, tokenizer, script.reward_label, name="reward_model")]
 
 
 def main():

@@ -109,7 +109,7 @@ def test_a_model_that_changed_since_is_noticed(finished, runner, config, tmp_pat
     journal = next(folder.glob("scored-*"))
     journal.write_bytes(journal.read_bytes().replace(b'"texts/document/0/', b'"texts/document/0/0'))
     before = files(folder)
-    assert_refused(runner.run("decode", *given), "holds texts for other prompts (texts/document)", "--fresh")
+    assert_refused(runner.run("decode", *given), "holds scores of other work (texts/document/0/", "--fresh")
     assert {name: content for name, content in files(folder).items() if name.startswith("scored")} == {
         name: content for name, content in before.items() if name.startswith("scored")
     }

@@ -1,4 +1,5 @@
-"""The claim at full size: what people prefer is learnt and truth does not fall, in three seeds, on unseen prompts."""
+"""The claims at full size: what people prefer is learnt and truth does not fall, in three seeds, on unseen prompts;
+without the penalty on KL the score goes on rising and the answers get worse."""
 
 import json
 import os
@@ -41,3 +42,11 @@ def test_paid_answers_become_helpful_and_harmless_and_stay_true(tmp_path: Path) 
     assert min(gains) > 0 and sum(gains) / 3 >= 0.30
     free = recipe("ppo", "tiny-no-kl.yaml")
     assert free["kl"] > metrics["kl"] and free["reward"] > metrics["reward"]
+
+    table = recipe("rlhf", "tiny.yaml", "--ppo", "runs/ppo/0")
+    assert max(table[f"base_{name}"] for name in SCORES) < 0.15, "it was never asked"
+    sums = {s: sum(table[f"{s}_{name}"] for name in SCORES) for s in ("sft", "ppo", "ppo_no_kl", "best_of_n")}
+    assert sums["ppo"] > sums["sft"] + 0.3 and sums["ppo_no_kl"] < sums["ppo"] - 0.3
+    assert table["ppo_no_kl_reward"] > table["ppo_reward"] > table["sft_reward"]
+    assert table["ppo_no_kl_truthful"] < table["sft_truthful"] < table["ppo_truthful"]
+    assert table["best_of_n_kl"] <= table["ppo_kl"] and sums["best_of_n"] > sums["sft"] + 0.3

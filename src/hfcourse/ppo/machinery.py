@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.ppo.answers import draw_answers
 from hfcourse.ppo.config import PPOConfig
 from hfcourse.ppo.rewards import RewardModel, about, as_reward, checked
 from hfcourse.ppo.rollout import Rollout, draws, take, to_rows
 from hfcourse.ppo.scoring import (
-    SeededSampler,
     ValueHead,
     add_scoring,
     answer_rows,
@@ -28,7 +28,7 @@ from accelerate.utils import is_peft_model
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer
 from trl.models import prepare_deepspeed, prepare_fsdp, unwrap_model_for_generation
@@ -180,17 +180,6 @@ class PolicyAndCritic(GRPOTrainer):
         if self.use_vllm or self.use_transformers_continuous_batching:
             with self._policy_alone():
                 return super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        device, pad = self.accelerator.device, self._tokenizer.pad_token_id
-        width = max(map(len, prompt_ids))
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in prompt_ids], device=device)
-        attention = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompt_ids], device=device)
-        config = GenerationConfig(
-            max_new_tokens=self.max_completion_length,
-            pad_token_id=pad,
-            eos_token_id=self.eos_token_ids,
-            cache_implementation=self.args.cache_implementation,
-            disable_compile=True,
-        )
         with (
             unwrap_model_for_generation(
                 self.model_wrapped,
@@ -201,14 +190,10 @@ class PolicyAndCritic(GRPOTrainer):
             torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
         ):
-            sampler = LogitsProcessorList([SeededSampler(self._draws, self.temperature)])
-            output = model.generate(
-                input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=sampler
-            )[:, width:]
-        ends = torch.isin(output, torch.tensor(self.eos_token_ids, device=device))
-        # The end-of-sequence token belongs to the answer, what pads behind it does not, be it the same token or not.
-        lengths = torch.where(ends.any(1), ends.int().argmax(1) + 1, ends.shape[1]).tolist()
-        return [row[:n] for row, n in zip(output.tolist(), lengths, strict=True)], None
+            numbers, pad = self._draws.to(self.accelerator.device), self._tokenizer.pad_token_id
+            settings = {"cache_implementation": self.args.cache_implementation}
+            answers = draw_answers(model, prompt_ids, numbers, self.temperature, pad, self.eos_token_ids, **settings)
+        return answers, None
 
     def _score_rows(self, rows: Rollout) -> Rollout:
         """logps, ref_logps, entropy and values (B, T) of rows, without gradients, rows of similar length together."""

@@ -1,8 +1,9 @@
 """Reads an exam of conduct and judges answers by it: the scores that no model has a part in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from hfcourse.errors import InputError
 from hfcourse.metrics.conduct import CONDUCT, judge_conduct, text_of
 from hfcourse.run.answers import read_exam
 
@@ -18,6 +19,24 @@ def conduct_scores(path: str | None) -> list[Callable[..., list[float | None]]]:
     """
     rows = {row["prompt"][-1]["content"]: row for row in read_exam(path, COLUMNS)}
     return [_score(name, rows) for name in CONDUCT] if rows else []
+
+
+def read_choices(path: str | None, prompts: Sequence[Any]) -> tuple[list[list[str]], dict[int, int]]:
+    """For each prompt the answers that it can have, none where the exam knows none; and the place of the right one.
+
+    Raises InputError where the right object of a row is not among its objects.
+    """
+    rows = {row["prompt"][-1]["content"]: row for row in read_exam(path, COLUMNS)}
+    known = [rows.get(text_of(prompt), {"answers": []}) for prompt in prompts]
+    right = {}
+    for place, row in enumerate(known):
+        if row["answers"]:
+            if row["right"] not in row["objects"] or len(row["objects"]) != len(row["answers"]):
+                raise InputError(
+                    f"{path}: one answer for each object, and the right object among them: {row['prompt']}"
+                )
+            right[place] = row["objects"].index(row["right"])
+    return [row["answers"] for row in known], right
 
 
 def _score(name: str, rows: dict[str, dict[str, Any]]) -> Callable[..., list[float | None]]:

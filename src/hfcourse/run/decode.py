@@ -2,15 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from hfcourse.errors import InputError
-from hfcourse.run.evaluation import Journal, Progress
 from hfcourse.run.models import longest_input
 from hfcourse.run.prompts import MORE, Prompt, Reader, head_ids, join_pieces, names, pad_id
-from hfcourse.run.run import Run
 
 import torch
 
@@ -164,30 +162,6 @@ def make_pieces(writer: Writer) -> list[Piece]:
         for name in ways[part]
         for start in range(0, len(rows), size)
     ]
-
-
-def do_pieces(run: Run, writer: Writer, pieces: Sequence[Piece], journal: Journal) -> list[dict[str, Any]]:
-    """Do the pieces that the journal does not hold; the processes of the run share them. Returns all lines, in order.
-
-    Raises InputError where the journal holds pieces of other prompts.
-    """
-    keys = [writer.key(piece) for piece in pieces]
-    if foreign := {line["piece"] for line in journal.lines} - set(keys):
-        raise InputError(
-            f"{run.folder} holds texts for other prompts ({min(foreign).rsplit('/', 2)[0]}): the data, the tokenizer "
-            "or the code has changed since; --fresh moves them aside"
-        )
-    done = {line["piece"] for line in journal.lines}
-    mine = range(run.state.process_index, len(pieces), run.state.num_processes)
-    progress = Progress(run, "batch")
-    progress.begin(len(mine), sum(keys[i] in done for i in mine))
-    for i in mine:
-        if keys[i] not in done:
-            journal.append({"piece": keys[i], **writer(pieces[i])})
-            progress.update(1, f"{pieces[i].part} {pieces[i].name}")
-    progress.close()
-    found = {line["piece"]: line for line in journal.gather()}
-    return [found[key] for key in keys]
 
 
 def powers_of_two(most: int) -> list[str]:

@@ -114,6 +114,34 @@ class Progress:
             self.bar.close()
 
 
+def do_pieces(
+    run: Run, pieces: dict[str, Callable[[], dict[str, Any]]], journal: Journal
+) -> dict[str, dict[str, Any]]:
+    """Do the pieces of work that the journal does not hold; the processes of the run share them. All lines, by key.
+
+    A piece's line is what it returns, with its key as "piece" and, unless it tells them, its "seconds". Raises
+    InputError where the journal holds pieces that are not among these.
+    """
+    done = {line["piece"] for line in journal.lines}
+    if foreign := done - pieces.keys():
+        raise InputError(
+            f"{run.folder} holds scores of other work ({min(foreign)}): the data, the tokenizer or the code has "
+            "changed since; --fresh moves them aside"
+        )
+    mine = list(pieces)[journal.process :: journal.processes]
+    progress = Progress(run, "batch")
+    progress.begin(len(mine), sum(key in done for key in mine))
+    for key in mine:
+        if key not in done:
+            began = time.perf_counter()
+            line = pieces[key]()
+            journal.append({"piece": key, "seconds": round(time.perf_counter() - began, 4)} | line)
+            progress.update(1, key)
+    progress.close()
+    found = {line["piece"]: line for line in journal.gather()}
+    return {key: found[key] for key in pieces}
+
+
 def describe(run: Run, models: dict[str, Any]) -> dict[str, list[str] | str]:
     """Models (by what each is called), processes and device, for a plan."""
     device = next(next(iter(models.values())).parameters()).device.type

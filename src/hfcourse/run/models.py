@@ -95,6 +95,15 @@ def load_checkpoint(args: ModelConfig, auto_class: Any, **kwargs: Any) -> tuple[
     return model, tokenizer, note + (f" Not used of it: {_listed(unused)}." if unused else "")
 
 
+def load_named(auto_class: Any, name: str) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder, a Hub id, or id@revision; InputError where a weight of the model is missing."""
+    place, _, revision = name.partition("@")
+    model, loading = load(auto_class, place, revision or None, use_safetensors=True, output_loading_info=True)
+    if missing := sorted(loading["missing_keys"]):
+        raise InputError(f"{name} is no checkpoint of {auto_class.__name__}: it has no weights for {missing[0]}")
+    return model, load(AutoTokenizer, place, revision or None)
+
+
 def load_for_scoring(args: ModelConfig, device: torch.device) -> tuple[Any, Any, str]:
     """As `load_checkpoint`: a causal model, or an encoder-decoder if the checkpoint is one, on `device`."""
     if args.use_peft:

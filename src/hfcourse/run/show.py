@@ -95,6 +95,19 @@ def ways_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
     return ["", *(headings[name] for name in shown)], rows
 
 
+# Stages of RLHF, and what is measured of each, in the order of their table.
+STAGES = ("base", "sft", "ppo", "ppo_no_kl", "best_of_n")
+OF_A_STAGE = ("helpful", "truthful", "harmless", "reward", "kl", "length", "ece")
+
+
+def stages_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of metrics `<stage>_<measure>`, a row for each stage."""
+    shown = [name for name in OF_A_STAGE if f"sft_{name}" in metrics]
+    titles = {stage: stage for stage in STAGES if f"{stage}_kl" in metrics}
+    titles["best_of_n"] = f"best of {metrics['best_of_n_answers']:.0f}"
+    return ["", *shown], [[t, *(f"{metrics[f'{stage}_{name}']:.2f}" for name in shown)] for stage, t in titles.items()]
+
+
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
     """Print samples side by side, a column a key, long texts cut."""
     table = Table(*(escape(key) for key in samples[0]), show_lines=True)
@@ -107,7 +120,9 @@ def show_samples(samples: list[dict[str, str]], console: Console) -> None:
 def show_results(results: dict[str, Any], folder: Path, console: Console | None = None) -> None:
     """Print the metrics of a run as a table, with what it took and where it lies."""
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
-    if any(name.endswith("_low") for name in results["metrics"]):
+    if "best_of_n_answers" in results["metrics"]:
+        head, rows = stages_table(results["metrics"])
+    elif any(name.endswith("_low") for name in results["metrics"]):
         head, rows = intervals(results["metrics"])
     elif "tokens" in results:
         head, rows = ways_table(results["metrics"])
