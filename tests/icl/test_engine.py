@@ -129,7 +129,8 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_bits(name):
 def test_a_model_that_can_not_share_prefixes_is_found_out(make_other):
     torch.manual_seed(0)
     model, items = make_other().eval(), questions(4)
-    groups = [SimpleNamespace(members=[0, 1], encoded=SimpleNamespace(longest=lambda: 60, queries=items.__getitem__))]
+    encoded = SimpleNamespace(longest=lambda: 60, length=lambda i: 60, queries=items.__getitem__)
+    groups = [SimpleNamespace(members=[0, 1], encoded=encoded)]
     engine, said = make_engine(model, groups, 1024)
     assert isinstance(engine, OneByOne) and said.startswith("one prompt at a time"), said
     assert engine.score(items)[1][2] == score_alone(model, items[1][2])

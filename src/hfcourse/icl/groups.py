@@ -181,39 +181,64 @@ def make_groups(
     ordered: bool,
     free: int | None,
 ) -> list[Group]:
-    """Every group of an evaluation with its tokens, none longer than `limit`: demonstrations are dropped, at the end.
+    """Every group of an evaluation with its tokens, none longer than `limit`.
 
+    An item whose demonstrations do not fit gets fewer of them, the last ones dropped whole, in a group of its own.
     `free`: the number of demonstrations (and none) behind which inputs that say nothing are scored too; None: nowhere.
     Every question fits without any: see `keep_what_fits`. Raises InputError where labels can't be told apart.
     """
-    groups = []
+    groups: list[Group] = []
     for loaded in tasks:
         own = same_script(unrelated, loaded) if unrelated.texts else unrelated
         for cut in cuts:
             if cut.channel and (loaded.task.kind == "generation" or loaded.task.channel is None):
                 raise InputError(f"task {loaded.task.name} has no 'channel' template, which --scoring channel needs")
             order = draw_order(loaded.pool, cut.seed, balanced) if cut.condition != NONE else []
+            extra = free is not None and not cut.channel and is_main(cut.condition, cut.k, free)
             for chosen, members in group_items(order, cut.k, loaded.items, ordered):
                 shown = show(cut.condition, chosen, loaded.task, cut.seed, loaded.pool, own)
                 demonstrations = write_demonstrations(loaded.task, shown, cut.channel)
-                pairs = [of(loaded.items[i], loaded.task, cut.channel) for i in members]
-                if free is not None and not cut.channel and is_main(cut.condition, cut.k, free):
-                    pairs += content_free(loaded.task)
-                encoded = encoder.encode(demonstrations, pairs)
-                while encoded.longest() > limit:
-                    if not demonstrations:  # of P(input | label), whose text is another one
-                        raise InputError(
-                            f"task {loaded.task.name}: {encoded.longest()} tokens without any demonstration by the "
-                            f"rule channel, and this model takes {limit}"
-                        )
-                    over = (encoded.longest() - limit) * len(demonstrations) // encoded.longest()
-                    demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
-                    encoded = encoder.encode(demonstrations, pairs)
-                if not cut.channel:
-                    check_labels(encoded, loaded.task)
-                missing = cut.k - len(demonstrations)
-                groups.append(Group(loaded, cut, members, chosen, demonstrations, pairs, encoded, missing))
+                groups += _fit(loaded, cut, members, chosen, demonstrations, encoder, limit, extra)
     return groups
+
+
+def _fit(
+    loaded: Loaded,
+    cut: Cut,
+    members: list[int],
+    chosen: tuple[Example, ...],
+    demonstrations: list[str],
+    encoder: Encoder,
+    limit: int,
+    extra: bool,
+) -> Iterator[Group]:
+    """Groups of the items that have room for as many demonstrations; `extra`: with inputs that say nothing."""
+    free = content_free(loaded.task) if extra else []
+    while members:
+        pairs = [*(of(loaded.items[i], loaded.task, cut.channel) for i in members), *free]
+        encoded = encoder.encode(demonstrations, pairs)
+        lengths = [encoded.length(place) for place in range(len(pairs))]
+        room = max(lengths[len(members) :], default=0) <= limit
+        fitting = [place for place in range(len(members)) if room and lengths[place] <= limit]
+        if fitting:
+            places = [*fitting, *range(len(members), len(pairs))]
+            part = Encoded(encoded.head, [encoded.items[place] for place in places])
+            if not cut.channel:
+                check_labels(part, loaded.task)
+            inside, texts = [members[place] for place in fitting], [pairs[place] for place in places]
+            missing = cut.k - len(demonstrations)
+            yield Group(loaded, cut, inside, chosen[: len(demonstrations)], demonstrations, texts, part, missing)
+        left = [place for place in range(len(members)) if place not in set(fitting)]
+        if left and not demonstrations:  # of P(input | label): of P(label | input) such were left out before
+            raise InputError(
+                f"task {loaded.task.name}: a prompt has {max(lengths)} tokens without any demonstration, and this "
+                f"model takes {limit}"
+            )
+        if left:
+            shortest = min(lengths[place] for place in left)
+            over = (shortest - limit) * len(demonstrations) // shortest
+            demonstrations = demonstrations[: len(demonstrations) - max(over, 1)]
+        members = [members[place] for place in left]
 
 
 def score_groups(engine: Engine, groups: Sequence[Group], journal: Any, progress: Any) -> None:

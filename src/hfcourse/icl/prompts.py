@@ -70,8 +70,12 @@ class Encoded(NamedTuple):
     def queries(self, item: int) -> list[Query]:
         return [Query(self.head + query.context, query.target) for query in self.items[item]]
 
+    def length(self, item: int) -> int:
+        """Tokens of an item's longest query."""
+        return len(self.head) + max(len(q.context) + len(q.target) for q in self.items[item])
+
     def longest(self) -> int:
-        return len(self.head) + max(len(q.context) + len(q.target) for item in self.items for q in item)
+        return max(map(self.length, range(len(self.items))))
 
 
 class Encoder:

@@ -20,7 +20,8 @@ def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engin
     model.eval()
     engine = (EncoderDecoder if model.config.is_encoder_decoder else Causal)(model, budget)
     longest = max(groups, key=lambda group: group.encoded.longest())
-    items = [longest.encoded.queries(i) for i in range(min(2, len(longest.members)))]
+    order = sorted(range(len(longest.members)), key=longest.encoded.length)
+    items = [longest.encoded.queries(i) for i in order[-2:]]
     try:
         found = engine.score(items)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:

@@ -36,14 +36,15 @@ def _tokens(groups: Sequence[Group]) -> tuple[int, int]:
 
 def _missing(groups: Sequence[Group]) -> list[str]:
     """How many demonstrations fell away because the context, or the pool, holds no more."""
-    worst: dict[tuple[str, int], list[int]] = {}
+    found: dict[tuple[str, int], list[int]] = {}
     for group in groups:
-        if group.missing:
-            worst.setdefault((group.loaded.task.name, group.cut.k), []).append(group.missing)
+        found.setdefault((group.loaded.task.name, group.cut.k), []).extend([group.missing] * len(group.members))
+    short = {place: [number for number in missing if number] for place, missing in found.items()}
     return [
-        f"{task}, k = {k}: {min(missing)} to {max(missing)} demonstrations dropped in {len(missing)} groups, since "
-        "the context or the pool holds no more"
-        for (task, k), missing in worst.items()
+        f"{task}, k = {k}: {min(missing)} to {max(missing)} demonstrations dropped in {len(missing):,} of "
+        f"{len(found[task, k]):,} prompts, since the context or the pool holds no more"
+        for (task, k), missing in short.items()
+        if missing
     ]
 
 
