@@ -31,14 +31,14 @@ def encoder_decoder_loss(
 
 
 def load_encoder_decoder(
-    args: ModelConfig, architecture: dict[str, Any] | None, tokenizer_name: str | None
+    args: ModelConfig, architecture: dict[str, Any] | None, tokenizer: Any
 ) -> tuple[Any, Any, str]:
     """Model, tokenizer and a sentence on its weights: of a checkpoint, or random ones of the sizes in `architecture`.
 
-    Raises InputError for a checkpoint that is no encoder-decoder, or where it is not clear which of the two is meant.
+    New weights need a `tokenizer`, by name or as it is. Raises InputError for a checkpoint that is no encoder-decoder, or where it is not clear which of the two is meant.
     """
     if architecture is None:
-        if tokenizer_name is not None:
+        if tokenizer is not None:
             raise InputError("--tokenizer_name_or_path goes with --architecture: a checkpoint has its own tokenizer")
         if args.model_name_or_path is not None:
             config = load(AutoConfig, args.model_name_or_path, args.model_revision)
@@ -51,11 +51,11 @@ def load_encoder_decoder(
     else:
         if args.model_name_or_path is not None:
             raise InputError("--architecture makes new weights, --model_name_or_path loads some: give one of them")
-        if tokenizer_name is None:
+        if tokenizer is None:
             raise InputError(
                 "--architecture needs --tokenizer_name_or_path: new weights have no vocabulary of their own"
             )
-        tokenizer = load(AutoTokenizer, tokenizer_name, None)
+        tokenizer = load(AutoTokenizer, tokenizer, None) if isinstance(tokenizer, str) else tokenizer
         model, note = from_scratch("span", architecture, tokenizer), "Every weight is new, drawn with the seed."
     args.lora_task_type = "SEQ_2_SEQ_LM"
     if (adapters := get_peft_config(args)) is not None:
