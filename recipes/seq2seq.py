@@ -14,25 +14,22 @@ rougeL of a summary, exact_match of a correction, all from 0 to 100, of greedy t
 after training; and what needs no model: rouge1_lead1, rouge1_lead3 (the first sentences), exact_match_copy.
 """
 
-import json
 from dataclasses import dataclass, field
 
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
 from hfcourse.data.pairs import Pairs, find_tasks, with_tasks
-from hfcourse.data.sequences import Sequences, to_sequences
+from hfcourse.data.sequences import Sequences, all_texts, to_sequences
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.encoder_decoder import load_encoder_decoder, prepare_generation
+from hfcourse.run.models import read_architecture
 from hfcourse.run.plan import describe_rows
-from hfcourse.run.seq2seq import Writer, baselines, check_beams
+from hfcourse.run.seq2seq import Writer
 
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainingArguments
 from trl import ModelConfig
-
-
-SAMPLES = 10
 
 
 @dataclass
@@ -55,14 +52,12 @@ class Seq2SeqArguments(RunArguments, DataArguments):
     max_target_length: int = field(default=128, metadata={"help": "Tokens of a target, also of a text it writes."})
 
     def __post_init__(self):
-        if isinstance(self.architecture, str):
-            self.architecture = json.loads(self.architecture)
+        self.architecture = read_architecture(self.architecture)
 
 
 def main():
     with start("seq2seq", Seq2SeqArguments, Seq2SeqTrainingArguments, ModelConfig) as run:
         script, training, model_args = run.arguments
-        check_beams(training.generation_num_beams, training.predict_with_generate)
 
         pairs = Pairs(script.columns)
         data = load_data(script, pairs, training.seed)
@@ -72,8 +67,7 @@ def main():
 
         tokenizer = script.tokenizer_name_or_path
         if script.architecture and not tokenizer:
-            texts = (text for row in train.dataset for text in (tasks[row["task"]].prefix + row["source"], row["target"]))
-            tokenizer = train_tokenizer(texts, script.architecture.get("vocab_size", 8000), "span")
+            tokenizer = train_tokenizer(all_texts(train, tasks), script.architecture.get("vocab_size", 8000), "span")
         model, tokenizer, loaded = load_encoder_decoder(model_args, script.architecture, tokenizer)
         ends = prepare_generation(model, tokenizer, script.max_source_length, script.max_target_length)
         model.config.task_specific_params = {task.name: {"prefix": task.prefix} for task in tasks}
@@ -100,33 +94,25 @@ def main():
         run.plan(trainer, tokenizer, model_args.model_name_or_path or script.architecture["model_type"], facts)
 
         def measure():
-            metrics = trainer.evaluate() if test else {}
-            scores = {name: value for name, value in metrics.items() if not name.startswith(("eval_", "epoch"))}
-            return {"scores": ({"loss": metrics["eval_loss"]} if test else {}) | scores, "texts": trainer.texts}
+            metrics = trainer.evaluate()
+            loss = {"loss": metrics["eval_loss"]} if test else {}
+            return {"scores": loss | trainer.scores, "texts": trainer.shown()}
 
         before = run.train(trainer, measure)
         after = measure()
-        scores = after["scores"]
 
-        metrics = {f"{name}_before": value for name, value in before["scores"].items()} | scores
-        if trainer.examples is not None:
-            metrics |= baselines(tasks, test.dataset) | (trainer.write(trainer.beams) if trainer.beams > 1 else {})
-        shown = sorted({i * (len(after["texts"]) - 1) // (SAMPLES - 1) for i in range(SAMPLES)}) if after["texts"] else []
-        samples = [
-            {"task": tasks[row["task"]].name, "source": row["source"], "expected": row["target"]}
-            | {"before": before["texts"][i], "after": after["texts"][i]}
-            for i, row in zip(shown, test.dataset.select(shown) if shown else [], strict=True)
-        ]
+        metrics = {f"{name}_before": value for name, value in before["scores"].items()} | after["scores"]
+        metrics |= trainer.final_scores()
         card = {
             "what": __doc__.split("\n\n")[1],
             "base_model": model_args.model_name_or_path,
             "dataset": script.dataset_name,
             "pipeline_tag": "translation" if tasks[0].languages else "text2text-generation",
             "data": [facts["train"], facts["eval"], *notes],
-            "samples": samples,
+            "samples": trainer.samples(before["texts"], after["texts"]),
         }
-        written = [name for name in scores if name != "loss"]
-        run.finish(trainer, metrics, {"loss": ["loss", "eval_loss"], "of greedy texts": written}, card)
+        curves = {"loss": ["loss", "eval_loss"], "greedy texts": list(trainer.scores)}
+        run.finish(trainer, metrics, curves, card)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hfcourse.data.load import Data, Split
+from hfcourse.data.load import Split
 from hfcourse.errors import InputError
 
 from datasets import Features, IterableDataset, Value
@@ -16,9 +16,7 @@ LONG = ("document", "article", "dialogue", "abstract", "text", "content")
 SHORT = ("summary", "highlights", "headline", "title")
 PLAIN = (("source", "target"), ("input", "output"))
 # ISO 639-1 codes with the names that T5's prefixes give a language (Raffel et al. 2020, appendix D).
-LANGUAGES = dict(
-    part.split("=")
-    for part in """
+NAMES = """
     ar=Arabic bg=Bulgarian bn=Bengali ca=Catalan cs=Czech da=Danish de=German el=Greek en=English es=Spanish
     et=Estonian eu=Basque fa=Persian fi=Finnish fr=French ga=Irish gl=Galician gu=Gujarati he=Hebrew hi=Hindi
     hr=Croatian hu=Hungarian id=Indonesian is=Icelandic it=Italian ja=Japanese ka=Georgian kk=Kazakh km=Khmer
@@ -26,8 +24,8 @@ LANGUAGES = dict(
     nl=Dutch no=Norwegian pl=Polish pt=Portuguese ro=Romanian ru=Russian sk=Slovak sl=Slovenian sq=Albanian
     sr=Serbian sv=Swedish sw=Swahili ta=Tamil te=Telugu th=Thai tr=Turkish uk=Ukrainian ur=Urdu vi=Vietnamese
     zh=Chinese
-    """.split()
-)
+"""
+LANGUAGES = dict(name.split("=") for name in NAMES.split())
 # Columns that hold a number more often than Indonesian or Norwegian.
 NO_LANGUAGES = ("id", "no")
 TRANSLATION = re.compile(r"translation_([A-Za-z-]+)_to_([A-Za-z-]+)")
@@ -154,7 +152,7 @@ def _task(name: str, names: tuple[str, str], translated: bool, prefix: str | Non
 
 
 def with_tasks(split: Split, tasks: list[Task]) -> Split:
-    """Each pair once for each task, with `task`, the task's number: what it reads is `source`, what it writes `target`.
+    """Each pair once for each task: it reads `source` and writes `target`; `task` is its number.
 
     The rows of a pair stand side by side. Raises InputError for a stream.
     """

@@ -1,6 +1,6 @@
 """Pairs of texts -> token ids of what is read and of what is to be written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,6 +66,13 @@ class Sequences:
         return [row if row and row[-1] in self.ends else [*row[: most and most - 1], self.ends[0]] for row in ids]
 
 
+def all_texts(split: Split, tasks: list[Task]) -> Iterator[str]:
+    """What a tokenizer for these rows has to spell: each source with its prefix, and each target."""
+    for row in split.dataset:
+        yield tasks[row["task"]].prefix + row["source"]
+        yield row["target"]
+
+
 def to_sequences(split: Split, sequences: Sequences, notes: list[str], shortest_first: bool = False) -> Split:
     """The split with the columns of `Sequences` beside its texts, and its counts of tokens; notes what was cut."""
     dataset = split.dataset.map(
@@ -76,7 +83,8 @@ def to_sequences(split: Split, sequences: Sequences, notes: list[str], shortest_
     for bit, kind, most in ((1, "sources", sequences.max_source_length), (2, "targets", sequences.max_target_length)):
         if count := int((cut & bit > 0).sum()):
             place = split.place.rsplit(",", 1)[0]
-            notes.append(f"{count:,} of {len(cut):,} {kind} of {place} were cut at {most} tokens (--max_{kind[:-1]}_length).")
+            option = f"--max_{kind[:-1]}_length"
+            notes.append(f"{count:,} of {len(cut):,} {kind} of {place} were cut at {most} tokens ({option}).")
     ordered = dataset.select(np.argsort(lengths, kind="stable")) if shortest_first else dataset
     return replace(
         split,

@@ -1,6 +1,7 @@
 """sacrebleu's BLEU as an `evaluate` module that loads from this file, without a network.
 
-    evaluate.load(hfcourse.metrics.bleu.__file__).compute(predictions=["我赢了。"], references=["我赢了。"], language="zh")
+    module = evaluate.load(hfcourse.metrics.bleu.__file__)
+    module.compute(predictions=["我们赢了比赛。"], references=["我们赢了比赛。"], language="zh")
 
 `evaluate.load("sacrebleu")` would download the same from the Hub, and leave the tokenizer to the caller.
 """

@@ -35,7 +35,8 @@ def load_encoder_decoder(
 ) -> tuple[Any, Any, str]:
     """Model, tokenizer and a sentence on its weights: of a checkpoint, or random ones of the sizes in `architecture`.
 
-    New weights need a `tokenizer`, by name or as it is. Raises InputError for a checkpoint that is no encoder-decoder, or where it is not clear which of the two is meant.
+    New weights need a `tokenizer`, by name or as it is. Raises InputError for a checkpoint that is no encoder-decoder,
+    or where it is not clear which of the two is meant.
     """
     if architecture is None:
         if tokenizer is not None:

@@ -14,7 +14,6 @@ from datasets import Dataset
 from seqeval.scheme import IOB2
 from tokenizers import pre_tokenizers
 from torch.nn import functional as F
-from torch.utils.data import Sampler, SequentialSampler
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, EvalPrediction, Trainer
 from trl import ModelConfig
 
@@ -99,10 +98,6 @@ class Tagger(RunTrainer, Trainer):
             preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
             **kwargs,
         )
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
-        """In the order of the rows, which the judge knows; group_by_length would shuffle an evaluation as well."""
-        return SequentialSampler(eval_dataset)
 
 
 class Judge:

@@ -11,6 +11,7 @@ from datasets import Dataset
 from transformers import Seq2SeqTrainer
 
 
+SAMPLES = 10
 # Sentences of the baselines for a summary: a headline is one sentence, the customary baseline has three.
 LEADS = (1, 3)
 REPORTED = ("rouge1", "rougeL")
@@ -21,38 +22,58 @@ class Writer(RunTrainer, Seq2SeqTrainer):
 
     `examples` has the columns input_ids, source, target and task, a number of `tasks`; its texts come from
     `hfcourse.run.answers.generate`, which shares them among the processes and batches those of similar length, where
-    Seq2SeqTrainer would generate for batches of the loss. `texts` are the last ones, in the order of the rows.
+    Seq2SeqTrainer would generate for batches of the loss. `scores` are the last ones, `texts` what was written then.
     """
 
     causal = False
 
     def __init__(self, *args: Any, examples: Dataset | None, tasks: list[Any], **kwargs: Any):
-        self.tasks, self.texts = tasks, []
         training = kwargs["args"]
-        self.examples = examples if training.predict_with_generate else None
-        self.beams = training.generation_num_beams or 1
+        self.beams = _beams(training)
+        self.tasks, self.examples = tasks, examples if training.predict_with_generate else None
+        self.texts: list[str] = []
+        self.scores: dict[str, float] = {}
         training.predict_with_generate = False
         super().__init__(*args, **kwargs)
 
     def score(self) -> dict[str, float]:
-        return self.write()
+        if self.examples is not None:
+            self.texts = self._write(1)
+            self.scores = judge(self.tasks, self.examples, self.texts)
+        return self.scores
 
-    def write(self, beams: int = 1) -> dict[str, float]:
-        """Write a text for each example, greedily or by beam search, and score them all; {} without examples.
-
-        Names of a beam's scores end in `_beam<n>`.
-        """
+    def final_scores(self) -> dict[str, float]:
+        """What is measured once: scores of beam search, as `<name>_beam<n>`, and those that need no model."""
         if self.examples is None:
             return {}
+        found = baselines(self.tasks, self.examples)
+        if self.beams > 1:
+            scores = judge(self.tasks, self.examples, self._write(self.beams))
+            found |= {f"{name}_beam{self.beams}": value for name, value in scores.items()}
+        return found
+
+    def shown(self) -> list[str]:
+        """The texts of SAMPLES examples, spread evenly."""
+        return [self.texts[i] for i in self._places()]
+
+    def samples(self, before: list[str], after: list[str]) -> list[dict[str, str]]:
+        """What `shown` gave at two times beside its sources and targets."""
+        rows: Any = self.examples.select(self._places()) if self.examples is not None else []
+        return [
+            {"source": row["source"], "expected": row["target"], "before": old, "after": new}
+            for row, old, new in zip(rows, before, after, strict=True)
+        ]
+
+    def _places(self) -> list[int]:
+        last = len(self.examples or []) - 1
+        return sorted({i * last // (SAMPLES - 1) for i in range(SAMPLES)}) if last >= 0 else []
+
+    def _write(self, beams: int) -> list[str]:
+        assert self.examples is not None
         model = self.accelerator.unwrap_model(self.model)
         length = model.generation_config.max_new_tokens
         size = max(self.args.per_device_eval_batch_size // beams, 1)
-        texts = generate(model, self.processing_class, self.examples["input_ids"][:], length, size, beams)
-        scores = judge(self.tasks, self.examples, texts)
-        if beams > 1:
-            return {f"{name}_beam{beams}": value for name, value in scores.items()}
-        self.texts = texts
-        return scores
+        return generate(model, self.processing_class, self.examples["input_ids"][:], length, size, beams)
 
 
 def judge(tasks: list[Any], examples: Dataset, texts: list[str]) -> dict[str, float]:
@@ -85,12 +106,13 @@ def baselines(tasks: list[Any], examples: Dataset) -> dict[str, float]:
     return scores
 
 
-def check_beams(beams: int | None, generates: bool) -> None:
-    """Raise InputError for a number of beams that is none, or that nothing would use."""
+def _beams(training: Any) -> int:
+    beams, generates = training.generation_num_beams, training.predict_with_generate
     if beams is not None and beams < 1:
         raise InputError(f"--generation_num_beams must be at least 1, not {beams}")
     if beams is not None and beams > 1 and not generates:
         raise InputError("--generation_num_beams needs --predict_with_generate true: nothing is written without it")
+    return beams or 1
 
 
 def _bleu_name(task: Any) -> str:
@@ -101,7 +123,9 @@ def _rouges(texts: list[str], targets: list[str]) -> dict[str, float]:
     return {name: value for name, value in rouge(texts, targets).items() if name in REPORTED}
 
 
-def _by_task(tasks: list[Any], examples: Dataset, texts: list[str]) -> list[tuple[Any, list[str], list[str], list[str]]]:
+def _by_task(
+    tasks: list[Any], examples: Dataset, texts: list[str]
+) -> list[tuple[Any, list[str], list[str], list[str]]]:
     """(task, sources, targets, texts) of each task that has examples."""
     numbers, sources, targets = (examples[name][:] for name in ("task", "source", "target"))
     found = []

@@ -18,6 +18,7 @@ from hfcourse.run.sampling import SimilarLengths
 
 import torch
 from datasets import IterableDataset
+from torch.utils.data import SequentialSampler
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
@@ -111,6 +112,10 @@ class RunTrainer(Trainer):
         batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return SimilarLengths(list(lengths), batch, self.args.seed)
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """In the order of the rows, which a judge knows; group_by_length would shuffle an evaluation as well."""
+        return SequentialSampler(eval_dataset)
+
     def score(self) -> dict[str, float]:
         """What a recipe measures at each evaluation besides the loss; for a recipe to override."""
         return {}
@@ -140,6 +145,8 @@ class RunTrainer(Trainer):
         # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. Several
         # processes would have to agree on the number of parts.
         alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
+        # The labels of an encoder-decoder have lengths of their own, even where both are as wide.
+        alone = alone and not self._encoder_decoder
         parts = split_by_length(inputs) if alone else [inputs]
         loss = torch.stack([super(RunTrainer, self).training_step(model, p, num_items_in_batch) for p in parts]).sum()
         if not math.isfinite(loss.item()):

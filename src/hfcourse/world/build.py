@@ -11,11 +11,12 @@ from hfcourse.world.documents import Row, corpus
 from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.preferences import preferences, prompts
+from hfcourse.world.rewriting import correction, summary
 from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 2
+VERSION = 3
 
 
 def files(world: World) -> dict[str, list[Row]]:
@@ -33,6 +34,8 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)
         found[f"translation/{split}.jsonl"] = translation(world, test)
+        found[f"summary/{split}.jsonl"] = summary(world, test)
+        found[f"correction/{split}.jsonl"] = correction(world, test)
         for language, lang in enumerate(LANGUAGES):
             found[f"classification/topic_{lang}/{split}.jsonl"] = topic(world, language, test)
             found[f"classification/sentiment_{lang}/{split}.jsonl"] = sentiment(world, language, test)

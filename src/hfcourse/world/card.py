@@ -21,6 +21,8 @@ FILES = """\
 | preferences/ | prompt, chosen, rejected, aspect, lang, fact | reward modelling; no test fact is in training |
 | prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
 | translation/ | en, zh | test: new combinations of known words |
+| summary/ | document, summary, lang | a visit in one sentence; test: new combinations of people and places |
+| correction/ | source, target, lang | a sentence with and without a slip; test: new combinations of known words |
 """
 
 
