@@ -92,6 +92,23 @@ def test_predict_knows_the_tasks_of_a_run(finished):
     assert load_predictor(str(folder), "translation_en_to_zh")(SENTENCE) == [english.split("  ", 1)[1].strip()]
 
 
+def test_no_label_is_cut_where_sources_and_targets_are_as_wide(config, runner, rows):
+    """Long sources with short targets and the other way round; a batch of one row is never computed in parts."""
+    long = " ".join("abcdefgh" * 20)
+    path = rows(
+        *({"source": long, "target": f"a {i}"} if i % 2 else {"source": f"b {i}", "target": long} for i in range(8))
+    )
+    given = ["--config", config("seq2seq"), "--dataset_name", path, "--eval_share", "0", "--max_steps", "2"]
+    given += ["--max_source_length", "512", "--max_target_length", "512", "--train_sampling_strategy", "sequential"]
+    sizes = {"whole": ("4", "1"), "rows": ("1", "4")}
+    for name, (size, accumulated) in sizes.items():
+        batches = ["--per_device_train_batch_size", size, "--gradient_accumulation_steps", accumulated]
+        outcome = runner.run("seq2seq", *given, *batches, "--output_dir", f"runs/seq2seq/{name}")
+        assert outcome.code == 0, outcome.err
+    whole, apart = (losses(runner.folder / "runs/seq2seq" / name) for name in sizes)
+    assert len(whole) == 2 and whole == pytest.approx(apart, rel=1e-5)
+
+
 def test_summaries_are_scored_beside_the_first_sentences(config, runner):
     command = ["--config", config("seq2seq"), "--dataset_name", "runs/world/summary", "--max_steps", "2"]
     outcome = runner.run("seq2seq", *command, "--max_source_length", "32", "--output_dir", "runs/seq2seq/summary")

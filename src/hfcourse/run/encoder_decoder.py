@@ -67,6 +67,7 @@ def load_encoder_decoder(
 def prepare_generation(model: Any, tokenizer: Any, max_source_length: int, max_target_length: int) -> list[int]:
     """Let the model generate up to `max_target_length` tokens by default; returns the ids that end a text.
 
+    The tokenizer remembers the length of a source, for whoever reads with the saved model.
     Raises InputError where nothing ends a text, or where the model has fewer positions than these lengths.
     """
     positions = getattr(model.config, "max_position_embeddings", None)
@@ -83,4 +84,5 @@ def prepare_generation(model: Any, tokenizer: Any, max_source_length: int, max_t
     if generation.decoder_start_token_id is None:
         generation.decoder_start_token_id = model.config.decoder_start_token_id
     generation.max_length, generation.max_new_tokens = None, max_target_length
+    tokenizer.model_max_length = max_source_length
     return [ends] if isinstance(ends, int) else ends
