@@ -107,7 +107,7 @@ def main():
             "what": __doc__.split("\n\n")[1],
             "base_model": model_args.model_name_or_path,
             "dataset": script.dataset_name,
-            "pipeline_tag": "translation" if tasks[0].languages else "text2text-generation",
+            "pipeline_tag": tasks[0].pipeline_tag,
             "data": [facts["train"], facts["eval"], *notes],
             "samples": trainer.samples(before["texts"], after["texts"]),
         }

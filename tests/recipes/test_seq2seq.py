@@ -141,6 +141,14 @@ def test_without_generation_only_the_loss_is_measured(config, runner):
     assert read(runner.folder / "runs/seq2seq/loss/results.json")["metrics"].keys() == {"loss", "loss_before"}
 
 
+def test_adapters_are_trained_and_saved(config, runner):
+    command = ["--config", config("seq2seq"), "--use_peft", "true", "--lora_target_modules", "q", "v"]
+    outcome = runner.run("seq2seq", *command, "--max_steps", "2", "--output_dir", "runs/seq2seq/lora")
+    assert outcome.code == 0, outcome.err
+    assert (runner.folder / "runs/seq2seq/lora/adapter_model.safetensors").exists()
+    assert re.search(r"^  model .* trained \([\d.]+%\)", outcome.out, re.MULTILINE)
+
+
 def test_the_reference_transformer_with_the_schedule_of_2017(config, runner):
     """Label smoothing counts in training alone; the rates are those of Vaswani et al. 2017, equation 3."""
     sizes = {

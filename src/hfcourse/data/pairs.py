@@ -48,6 +48,12 @@ class Task:
     reverse: bool = False
     languages: tuple[str, str] | None = None
 
+    @property
+    def pipeline_tag(self) -> str:
+        """The Hub's name for what it does."""
+        kind = "summarization" if self.name == "summarization" else "text2text-generation"
+        return "translation" if self.languages else kind
+
 
 class Pairs:
     """The normaliser for two texts a row, brought to `source` and `target`.
