@@ -27,6 +27,7 @@ from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.mlm import MaskedTrainer
 from hfcourse.run.models import from_scratch, load, read_architecture
+from hfcourse.run.optimizer import adafactor
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.trainer import RunTrainer
 
@@ -84,6 +85,7 @@ def main():
             eval_dataset=test.dataset.map(objective.fixed) if test else None,
             data_collator=objective,
             processing_class=tokenizer,
+            optimizer_cls_and_kwargs=adafactor(training),
             run=run,
         )
         trainer.causal = script.objective == "causal"

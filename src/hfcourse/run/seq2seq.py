@@ -5,6 +5,7 @@ from typing import Any
 from hfcourse.errors import InputError
 from hfcourse.metrics.texts import bleu, bleu_tokenizer, equal_share, lead, rouge
 from hfcourse.run.answers import generate
+from hfcourse.run.optimizer import adafactor
 from hfcourse.run.trainer import RunTrainer
 
 from datasets import Dataset
@@ -34,7 +35,7 @@ class Writer(RunTrainer, Seq2SeqTrainer):
         self.texts: list[str] = []
         self.scores: dict[str, float] = {}
         training.predict_with_generate = False
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, optimizer_cls_and_kwargs=adafactor(training), **kwargs)
 
     def score(self) -> dict[str, float]:
         if self.examples is not None:
