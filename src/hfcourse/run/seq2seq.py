@@ -35,7 +35,8 @@ class Writer(RunTrainer, Seq2SeqTrainer):
         self.texts: list[str] = []
         self.scores: dict[str, float] = {}
         training.predict_with_generate = False
-        super().__init__(*args, optimizer_cls_and_kwargs=adafactor(training), **kwargs)
+        super().__init__(*args, **kwargs)
+        self.optimizer_cls_and_kwargs = adafactor(training)  # an argument that Seq2SeqTrainer does not pass on
 
     def score(self) -> dict[str, float]:
         if self.examples is not None:
