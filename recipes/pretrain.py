@@ -13,7 +13,6 @@ be asked for is another question (Allen-Zhu and Li 2023): `make sft` answers it.
 (exp of the mean loss per predicted token, held-out documents).
 """
 
-import json
 import math
 from dataclasses import dataclass, field
 
@@ -27,7 +26,8 @@ from hfcourse.errors import InputError
 from hfcourse.run.arguments import RunArguments
 from hfcourse.run.cli import recipe, start
 from hfcourse.run.mlm import MaskedTrainer
-from hfcourse.run.models import from_scratch, load
+from hfcourse.run.models import from_scratch, load, read_architecture
+from hfcourse.run.optimizer import adafactor
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.trainer import RunTrainer
 
@@ -49,9 +49,8 @@ class PretrainArguments(RunArguments, DataArguments):
     whole_word_masking: bool = field(default=False, metadata={"help": "Mask words as a whole (masked)."})
 
     def __post_init__(self):
-        if isinstance(self.architecture, str):
-            self.architecture = json.loads(self.architecture)
-        if not self.architecture or "model_type" not in self.architecture:
+        self.architecture = read_architecture(self.architecture)
+        if self.architecture is None:
             raise InputError("--architecture is missing: a mapping with model_type and sizes, see configs/pretrain")
         if self.whole_word_masking and self.objective != "masked":
             raise InputError("--whole_word_masking belongs to --objective masked")
@@ -86,6 +85,7 @@ def main():
             eval_dataset=test.dataset.map(objective.fixed) if test else None,
             data_collator=objective,
             processing_class=tokenizer,
+            optimizer_cls_and_kwargs=adafactor(training),
             run=run,
         )
         trainer.causal = script.objective == "causal"

@@ -88,8 +88,9 @@ def test_a_tokenizer_that_is_there_is_used(finished, runner):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--architecture", "{}"], "--architecture is missing"),
-        (["--architecture", "{broken"], "Expecting property name"),
+        (["--architecture", "{}"], "--architecture {}: expected a mapping with a model_type"),
+        (["--architecture", "{broken"], "--architecture {broken: expected a mapping with a model_type"),
+        (["--architecture", "null"], "--architecture is missing"),
         (["--architecture", '{"model_type": "gpt9"}'], "gpt9"),
         (["--architecture", '{"model_type": "gpt2", "n_head": 5, "n_embd": 32}'], "5"),
         (["--objective", "next"], "--objective: invalid choice: 'next' (choose from 'causal', 'masked', 'span')"),

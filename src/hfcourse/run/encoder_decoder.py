@@ -31,14 +31,15 @@ def encoder_decoder_loss(
 
 
 def load_encoder_decoder(
-    args: ModelConfig, architecture: dict[str, Any] | None, tokenizer_name: str | None
+    args: ModelConfig, architecture: dict[str, Any] | None, tokenizer: Any
 ) -> tuple[Any, Any, str]:
     """Model, tokenizer and a sentence on its weights: of a checkpoint, or random ones of the sizes in `architecture`.
 
-    Raises InputError for a checkpoint that is no encoder-decoder, or where it is not clear which of the two is meant.
+    New weights need a `tokenizer`, by name or as it is. Raises InputError for a checkpoint that is no encoder-decoder,
+    or where it is not clear which of the two is meant.
     """
     if architecture is None:
-        if tokenizer_name is not None:
+        if tokenizer is not None:
             raise InputError("--tokenizer_name_or_path goes with --architecture: a checkpoint has its own tokenizer")
         if args.model_name_or_path is not None:
             config = load(AutoConfig, args.model_name_or_path, args.model_revision)
@@ -51,11 +52,11 @@ def load_encoder_decoder(
     else:
         if args.model_name_or_path is not None:
             raise InputError("--architecture makes new weights, --model_name_or_path loads some: give one of them")
-        if tokenizer_name is None:
+        if tokenizer is None:
             raise InputError(
                 "--architecture needs --tokenizer_name_or_path: new weights have no vocabulary of their own"
             )
-        tokenizer = load(AutoTokenizer, tokenizer_name, None)
+        tokenizer = load(AutoTokenizer, tokenizer, None) if isinstance(tokenizer, str) else tokenizer
         model, note = from_scratch("span", architecture, tokenizer), "Every weight is new, drawn with the seed."
     args.lora_task_type = "SEQ_2_SEQ_LM"
     if (adapters := get_peft_config(args)) is not None:
@@ -66,6 +67,7 @@ def load_encoder_decoder(
 def prepare_generation(model: Any, tokenizer: Any, max_source_length: int, max_target_length: int) -> list[int]:
     """Let the model generate up to `max_target_length` tokens by default; returns the ids that end a text.
 
+    The tokenizer remembers the length of a source, for whoever reads with the saved model.
     Raises InputError where nothing ends a text, or where the model has fewer positions than these lengths.
     """
     positions = getattr(model.config, "max_position_embeddings", None)
@@ -82,4 +84,5 @@ def prepare_generation(model: Any, tokenizer: Any, max_source_length: int, max_t
     if generation.decoder_start_token_id is None:
         generation.decoder_start_token_id = model.config.decoder_start_token_id
     generation.max_length, generation.max_new_tokens = None, max_target_length
+    tokenizer.model_max_length = max_source_length
     return [ends] if isinstance(ends, int) else ends

@@ -11,8 +11,8 @@ from hfcourse.errors import InputError
 from hfcourse.run.files import staged, write_text
 from hfcourse.run.plan import describe_processes
 from hfcourse.run.record import metric_line
+from hfcourse.run.recorder import duration
 from hfcourse.run.run import JOURNALS, Run
-from hfcourse.run.trainer import duration
 
 import torch
 from rich.console import Console

@@ -7,6 +7,7 @@ import hfcourse.transformer  # noqa: F401 - so that the Auto classes know its ch
 from hfcourse.errors import InputError
 
 import torch
+import yaml
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
@@ -127,6 +128,20 @@ def longest_input(model: Any, tokenizer: Any) -> int:
     )
     # RoBERTa's positions begin after its padding index.
     return min(positions - (0 if padding is None else padding + 1), tokenizer.model_max_length)
+
+
+def read_architecture(value: Any) -> dict[str, Any] | None:
+    """--architecture as a mapping, from a config or, as YAML or JSON, from the command line; None for none.
+
+    Raises InputError for what is no mapping with a model_type.
+    """
+    try:
+        found = yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        found = value
+    if found is not None and (not isinstance(found, dict) or "model_type" not in found):
+        raise InputError(f"--architecture {value}: expected a mapping with a model_type, as YAML or JSON")
+    return found
 
 
 HEADS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "span": AutoModelForSeq2SeqLM}

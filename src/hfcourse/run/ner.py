@@ -15,7 +15,6 @@ from datasets import Dataset
 from seqeval.scheme import IOB2
 from tokenizers import pre_tokenizers
 from torch.nn import functional as F
-from torch.utils.data import Sampler, SequentialSampler
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, EvalPrediction, Trainer
 from trl import ModelConfig
 
@@ -117,10 +116,6 @@ class Tagger(RunTrainer, Trainer):
     def _labels_a_row(self) -> float:
         rows: Any = self.train_dataset
         return sum(np.count_nonzero(np.array(labels) != IGNORED) for labels in rows["labels"]) / len(rows)
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
-        """In the order of the rows, which the judge knows; group_by_length would shuffle an evaluation as well."""
-        return SequentialSampler(eval_dataset)
 
 
 class Judge:

@@ -5,6 +5,7 @@ with a text is told by the architecture that it saved. Without a text, each line
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +17,8 @@ from hfcourse.run.show import leave
 
 
 MASK = "[MASK]"
+HAN = re.compile("[\u3400-\u9fff]")
+CHINESE = re.compile("translation_(zh|[A-Za-z-]+_to_zh)")
 TOP = 5
 
 
@@ -123,24 +126,32 @@ def judge(question: str | None, model: Any, tokenizer: Any, task: str | None) ->
 
 
 def writer(model: Any, tokenizer: Any, task: str | None) -> Callable[[str], list[str]]:
-    """What an encoder-decoder writes for each of its tasks, or for `task`; a text may begin with a task's prefix."""
+    """What an encoder-decoder writes for each of its tasks, or for `task`; a text may begin with a task's prefix.
+
+    Of translations from and into Chinese a text gets the one that its characters ask for.
+    """
     import torch
 
     tasks = {name: of["prefix"] for name, of in (model.config.task_specific_params or {}).items() if "prefix" in of}
     if task is not None and task not in tasks:
         raise InputError(f"no task {task}: this model has {', '.join(tasks) or 'one task only'}")
     tasks = {task: tasks[task]} if task else tasks or {"": ""}
+    most = tokenizer.model_max_length
 
     @torch.no_grad()
     def answer(text: str) -> str:
-        encoded = tokenizer(text, return_tensors="pt")
-        return tokenizer.decode(model.generate(**encoded)[0], skip_special_tokens=True).strip()
+        ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"]  # (1, S)
+        if ids.shape[1] > most:
+            raise InputError(f"the text has {ids.shape[1]} tokens with its prefix, and this model reads {most}")
+        return tokenizer.decode(model.generate(input_ids=ids)[0], skip_special_tokens=True).strip()
 
     def write(text: str) -> list[str]:
         if any(prefix and text.startswith(prefix) for prefix in tasks.values()):
             return [answer(text)]
-        names = [f"{name}  " if len(tasks) > 1 else "" for name in tasks]
-        return [name + answer(prefix + text) for name, prefix in zip(names, tasks.values(), strict=True)]
+        chinese = bool(HAN.search(text))
+        fit = [name for name in tasks if not CHINESE.match(name) or name.startswith("translation_zh") == chinese]
+        names = [name for name in tasks if name in fit or not fit]
+        return [(f"{name}  " if len(tasks) > 1 else "") + answer(tasks[name] + text) for name in names]
 
     return write
 

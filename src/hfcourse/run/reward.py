@@ -19,7 +19,6 @@ import torch
 from datasets import Dataset
 from peft import PeftConfig, PeftModel
 from torch.nn import functional as F
-from torch.utils.data import Sampler, SequentialSampler
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, EvalPrediction
 from trl import ModelConfig, RewardTrainer, get_peft_config
 
@@ -145,10 +144,6 @@ class Ranker(RunTrainer, RewardTrainer):
     def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
         """Rows come as token ids; what is too long for the model was counted when they were made."""
         return dataset
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
-        """In the order of the rows, which the judge knows; group_by_length would shuffle an evaluation as well."""
-        return SequentialSampler(eval_dataset)
 
     def counted(self, labels: torch.Tensor) -> torch.Tensor:
         """How many prompts of ranks (B, K) have a pair."""

@@ -1,8 +1,7 @@
-"""What every Trainer of a recipe gets: whole checkpoints, exact resume, signals, metrics.jsonl, progress."""
+"""What every Trainer of a recipe gets: whole checkpoints, exact resume, losses per token, seconds of training."""
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,14 @@ from hfcourse.errors import InputError
 from hfcourse.run.cpu import split_by_length, use_compact_head
 from hfcourse.run.encoder_decoder import encoder_decoder_loss
 from hfcourse.run.files import read_json, remove, sync, write_json
-from hfcourse.run.record import metric_line, write_metrics
+from hfcourse.run.recorder import Recorder
 from hfcourse.run.run import Run
 from hfcourse.run.sampling import SimilarLengths
 
 import torch
 from datasets import IterableDataset
-from tqdm.auto import tqdm
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from torch.utils.data import SequentialSampler
+from transformers import PrinterCallback, ProgressCallback, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
 
 
@@ -58,7 +57,7 @@ class RunTrainer(Trainer):
             self.model_accepts_loss_kwargs = True  # so that the Trainer counts the tokens for compute_loss
         for default in (ProgressCallback, PrinterCallback):
             self.remove_callback(default)
-        self.add_callback(_Recorder(self))
+        self.add_callback(Recorder(self))
         if self.fused_head and self.args.device.type == "cpu":
             use_compact_head(self.model)
 
@@ -111,6 +110,10 @@ class RunTrainer(Trainer):
         batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return SimilarLengths(list(lengths), batch, self.args.seed)
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """In the order of the rows, which a judge knows; group_by_length would shuffle an evaluation as well."""
+        return SequentialSampler(eval_dataset)
+
     def score(self) -> dict[str, float]:
         """What a recipe measures at each evaluation besides the loss; for a recipe to override."""
         return {}
@@ -140,6 +143,8 @@ class RunTrainer(Trainer):
         # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. Several
         # processes would have to agree on the number of parts.
         alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
+        # The labels of an encoder-decoder have lengths of their own, even where both are as wide.
+        alone = alone and not self._encoder_decoder
         parts = split_by_length(inputs) if alone else [inputs]
         loss = torch.stack([super(RunTrainer, self).training_step(model, p, num_items_in_batch) for p in parts]).sum()
         self.check_number(loss)
@@ -237,64 +242,3 @@ class RunTrainer(Trainer):
         tokens = float(self.accelerator.reduce(own, "sum").item())
         seconds = self.meters["seconds"]
         return {"seconds": round(seconds, 3), "tokens_per_second": round(tokens / max(seconds, 1e-9), 1)}
-
-
-class _Recorder(TrainerCallback):
-    """Writes metrics.jsonl, shows progress, and turns a signal into a checkpoint and a stop."""
-
-    def __init__(self, trainer: RunTrainer):
-        self.trainer = trainer
-        self.path = trainer.run.folder / "metrics.jsonl"
-        self.bar: tqdm | None = None
-        self.began, self.first = time.monotonic(), 0
-
-    def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        self.trainer._load_meters()
-        if state.is_world_process_zero:
-            write_metrics(self.path, state.log_history)
-            # Its default follows the log level, which recipes lower: only what was given counts.
-            if sys.stderr.isatty() and not self.trainer.run.given.get("disable_tqdm"):
-                self.bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True, unit="step")
-        if state.global_step == 0:
-            self.trainer.run.measure_before()
-        self.began, self.first = time.monotonic(), state.global_step
-
-    def on_epoch_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        collator = getattr(self.trainer.data_collator, "data_collator", self.trainer.data_collator)
-        if hasattr(collator, "set_epoch"):
-            collator.set_epoch(int(state.epoch or 0))
-
-    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.n)
-        if self.trainer.run.stop_requested():
-            control.should_save = control.should_training_stop = True
-
-    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
-        if not state.is_world_process_zero or not self.trainer.is_in_train:
-            return
-        line = metric_line(state.log_history[-1])
-        if line is None:
-            return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(line)
-        shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity", "f1")) or "truth" in k}
-        text = "  ".join(f"{k} {v:.4g}" for k, v in shown.items() if isinstance(v, float))
-        if self.bar is not None:
-            self.bar.set_postfix_str(text)
-        elif text:
-            done, left = state.global_step - self.first, state.max_steps - state.global_step
-            seconds = (time.monotonic() - self.began) / max(done, 1) * left
-            clock = f"  {duration(seconds)} left" if done else ""
-            print(f"step {state.global_step}/{state.max_steps}  {text}{clock}", file=sys.stderr, flush=True)
-
-    def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        self.trainer.meters["seconds"] += time.perf_counter() - self.trainer._train_started
-        if self.bar is not None:
-            self.bar.close()
-
-
-def duration(seconds: float) -> str:
-    """1:05, or 2:01:05."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"

@@ -14,6 +14,7 @@ from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.people import conduct, people, people_preferences
 from hfcourse.world.preferences import preferences, prompts
+from hfcourse.world.rewriting import correction, summary
 from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation, truth
 
 
@@ -39,6 +40,8 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"preferences/{split}.jsonl"] = preferences(world, test)
         found[f"prompts/{split}.jsonl"] = prompts(world, test)
         found[f"translation/{split}.jsonl"] = translation(world, test)
+        found[f"summary/{split}.jsonl"] = summary(world, test)
+        found[f"correction/{split}.jsonl"] = correction(world, test)
         found[f"icl/corpus/{split}.jsonl"] = icl_corpus(world, test)
         for language, lang in enumerate(LANGUAGES):
             found[f"classification/topic_{lang}/{split}.jsonl"] = topic(world, language, test)

@@ -27,6 +27,8 @@ FILES = """\
 | icl/*/ | a word or a country, and what to say | in-context tasks; no test name stands in an example |
 | icl/unrelated.jsonl | text, lang | sentences far from these tasks |
 | translation/ | en, zh | test: new combinations of known words |
+| summary/ | document, summary, lang | a visit in one sentence; test: new combinations of people and places |
+| correction/ | source, target, lang | a sentence with and without a slip; test: new combinations of known words |
 """
 
 

@@ -220,12 +220,13 @@ def translation(world: World, test: bool) -> list[Row]:
     stream = world.stream(f"translation/{test}")
     rows: dict[str, Row] = {}
     while len(rows) < (200 if test else 2000):
-        pair = _sentence_pair(world, stream, test)
+        pair = sentence_pair(world, stream, test)
         rows[pair.en] = {"en": pair.en, "zh": pair.zh}
     return stream.shuffled(list(rows.values()))
 
 
-def _sentence_pair(world: World, stream: Stream, test: bool) -> Pair:
+def sentence_pair(world: World, stream: Stream, test: bool) -> Pair:
+    """A sentence in both languages: a fact, or a journey. Test sentences combine known words in new ways."""
     while True:
         country, traveller, form = stream.below(COUNTRIES), stream.below(TRAVELLERS), stream.below(9)
         relation = stream.pick(RELATIONS)
