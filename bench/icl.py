@@ -50,7 +50,7 @@ def compare(options: argparse.Namespace, folder: Path, name: str) -> None:
     """All tasks and numbers of demonstrations with one model: a process for each side and round."""
     model = make_model(name, folder / name) if name in ("gpt2", "llama", "t5") else Path(name)
     cases = [(task, int(k)) for task in options.tasks.split(",") for k in options.shots.split(",")]
-    made = [make_requests(options, task, shots) for task, shots in cases]
+    made = [make_requests(options, model, task, shots) for task, shots in cases]
     path = folder / "requests.json"
     path.write_text(json.dumps([requests for requests, _ in made]), encoding="utf-8")
     found: dict[str, list[list[dict]]] = {"ours": [], "lm_eval": []}
@@ -96,8 +96,11 @@ def rows(scores: list, labels: int) -> list[list]:
     return [scores[i : i + labels] for i in range(0, len(scores), labels)]
 
 
-def make_requests(options: argparse.Namespace, path: str, shots: int) -> tuple[list[list], int]:
-    """[demonstrations, context, continuation] of every label of every item, and how many labels an item has."""
+def make_requests(options: argparse.Namespace, model: Path, path: str, shots: int) -> tuple[list[list], int]:
+    """[demonstrations, context, continuation] of every label of every item, and how many labels an item has.
+
+    Items that are longer than the model reads are left out: the harness would cut them.
+    """
     from hfcourse.data.arguments import DataArguments
     from hfcourse.data.load import load_data
     from hfcourse.icl.demonstrations import draw_order, gold
@@ -105,6 +108,8 @@ def make_requests(options: argparse.Namespace, path: str, shots: int) -> tuple[l
     from hfcourse.icl.prompts import of, write_demonstrations
     from hfcourse.icl.task import TaskRows
     from hfcourse.run.arguments import read_yaml
+
+    from transformers import AutoConfig, AutoTokenizer
 
     def load(task):  # type: ignore[no-untyped-def]
         source = {"dataset_name": options.dataset} if options.dataset else task.source
@@ -114,6 +119,13 @@ def make_requests(options: argparse.Namespace, path: str, shots: int) -> tuple[l
     chosen = draw_order(loaded.pool, 100, balanced=True)[:shots]
     demonstrations = write_demonstrations(loaded.task, gold(chosen, None))  # type: ignore[arg-type]
     pairs = [of(item, loaded.task, channel=False) for item in loaded.items]
+    limit = getattr(AutoConfig.from_pretrained(model), "max_position_embeddings", sys.maxsize)
+    tokenizer, before = AutoTokenizer.from_pretrained(model), "".join(demonstrations)
+    texts = [[before + pair.context + pair.target for pair in item] for item in pairs]
+    longest = [max(map(len, tokenizer(item, verbose=False)["input_ids"])) for item in texts]
+    pairs = [item for item, length in zip(pairs, longest, strict=True) if length <= limit]
+    if not pairs:
+        sys.exit(f"{path}: no item of the first {len(texts)} fits with {shots} demonstrations")
     return [[demonstrations, pair.context, pair.target] for item in pairs for pair in item], len(pairs[0])
 
 
