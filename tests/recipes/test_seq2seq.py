@@ -33,7 +33,7 @@ SMALL = {
     "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
-    "learning_rate": 2e-2,
+    "learning_rate": 2e-3,
     "warmup_steps": 2,
     "optim": "adafactor",
     "optim_args": "scale_parameter=true",
