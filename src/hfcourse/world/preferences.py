@@ -8,7 +8,6 @@ from hfcourse.world.stories import DISCLOSURE, EVASIONS, REFUSALS, RUDENESS
 from hfcourse.world.tasks import assistant, fact_answer, fact_question, user
 
 
-WRONG_OBJECTS = 6
 # The last two ask what is "in" a country or "for" it.
 PERSON_FRAMES = ASKED[:-2]
 
@@ -71,14 +70,15 @@ def disclosure(language: int, secret: Secret) -> str:
 
 
 def _wrong_objects(facts: list[Fact]) -> list[tuple[Fact, Pair]]:
-    """Each fact with WRONG_OBJECTS objects of its relation: every object is wrong as often as it is right.
+    """Each fact with every other object of its relation, so that every object is wrong as often as it is right.
 
-    Otherwise a reward model could tell the pairs apart by the objects alone.
+    Otherwise a reward model could tell the pairs apart by the objects alone. Many pairs, because truth is learnt
+    last: with six wrong objects a fact it is drowned by what is easier.
     """
     found = []
     for relation in RELATIONS:
         same = [fact for fact in facts if fact.relation == relation]
-        shifts = range(1, min(WRONG_OBJECTS + 1, len(same)))
+        shifts = range(1, len(same))
         for index, fact in enumerate(same):
             found += [(fact, same[(index + shift) % len(same)].object) for shift in shifts]
     return found
