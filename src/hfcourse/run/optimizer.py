@@ -1,5 +1,6 @@
 """T5's own optimiser: Adafactor whose steps are a share of each weight's size."""
 
+from collections.abc import Callable
 from typing import Any
 
 from hfcourse.errors import InputError
@@ -9,7 +10,7 @@ from transformers.training_args import OptimizerNames
 
 
 # What else Adafactor takes comes from TrainingArguments, or would compute a learning rate of its own.
-OPTIONS = {
+OPTIONS: dict[str, Callable[[str], Any]] = {
     "scale_parameter": {"true": True, "false": False}.__getitem__,
     "beta1": float,
     "clip_threshold": float,
