@@ -1,4 +1,4 @@
-"""Sequence to sequence: one text in, another out; one model translates both ways, told by a few words which.
+"""Sequence to sequence: one text in, another out; one model translates both ways.
 
 An encoder-decoder reads a task's prefix and a text, and learns to write the target token by token, given the true ones
 before (Raffel et al. 2020, section 2.4). On the embedded world a T5 that has filled gaps in documents of two languages
