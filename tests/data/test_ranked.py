@@ -3,6 +3,7 @@
 import json
 
 from hfcourse.data.arguments import DataArguments
+from hfcourse.data.kept import bring_texts
 from hfcourse.data.load import load_data
 from hfcourse.data.preferences import Preferences
 from hfcourse.data.ranked import RankedCollator, check_prompts, describe_rankings, encode_answers, is_plain
@@ -97,3 +98,28 @@ def test_a_batch_holds_whole_rankings():
     assert batch["input_ids"].tolist() == [[[5, 6, 7], [8, 0, 0], [0] * 3], [[4, 0, 0], [3, 2, 0], [9, 0, 0]]]
     assert batch["attention_mask"].tolist() == [[[1, 1, 1], [1, 0, 0], [0] * 3], [[1, 0, 0], [1, 1, 0], [1, 0, 0]]]
     assert batch["labels"].tolist() == [[2, 1, -100], [1, 1, 2]]
+
+
+class Sounds:
+    """A tokenizer of one id a letter, whose end of a text is 0."""
+
+    eos_token_id = 0
+
+    def __call__(self, texts, **_):
+        return {"input_ids": [[ord(letter) for letter in text] for text in texts]}
+
+
+def test_each_row_brings_a_text_along(tmp_path):
+    """In their order and from the first again; cut at the length, and whole texts end."""
+    split = encode(load(tmp_path / "rows", {"train": ROWS}, eval_share=0.0), Letters(), 10)
+    (tmp_path / "texts.jsonl").write_text('{"text": "xy"}\n{"text": "longer"}\n')
+    notes = []
+    split = bring_texts(split, str(tmp_path / "texts.jsonl"), Sounds(), 4, notes)
+    assert split.dataset["kept"][:] == [[120, 121, 0], [108, 111, 110, 103], [120, 121, 0]]
+    assert notes[0].endswith("texts.jsonl to predict: 2 texts, 10 tokens.")
+    batch = RankedCollator(pad_token_id=7)([split.dataset[0], split.dataset[1]])
+    assert batch["kept_ids"].tolist() == [[120, 121, 0, 7], [108, 111, 110, 103]]
+    assert batch["kept_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    (tmp_path / "none.jsonl").write_text('{"words": "xy"}\n')
+    with pytest.raises(InputError, match="none.jsonl, line 1: no column 'text'"):
+        bring_texts(split, str(tmp_path / "none.jsonl"), Sounds(), 4, [])

@@ -4,7 +4,6 @@ import math
 from itertools import combinations
 from types import SimpleNamespace
 
-from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.reward import ABSENT, Judge, adapter_config, better, load_reward, merge_adapter, ranking_loss
 
@@ -15,9 +14,7 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
-    GPT2Config,
     GPT2ForSequenceClassification,
-    GPT2LMHeadModel,
 )
 from trl import ModelConfig, RewardTrainer
 
@@ -96,18 +93,6 @@ def test_a_worked_judgement():
         "accuracy_truth": 1,
     }
     assert scores["length_correlation"] == pytest.approx((1 + 8) / math.sqrt((1 + 0.25 + 4) * (1 + 16)))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A language model and its tokenizer in a folder, as sft leaves them."""
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = train_tokenizer(["what is one and one? two", "the answer is two."], 300, "causal")
-    torch.manual_seed(0)
-    sizes = {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 32}
-    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def arguments(base, **settings):

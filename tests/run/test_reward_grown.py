@@ -1,6 +1,5 @@
 """A reward model that grew blocks, and the texts that it goes on predicting."""
 
-from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.reward import load_reward, predicting_head, predicting_loss
 
@@ -11,24 +10,11 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
-    GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
 )
 from trl import ModelConfig
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A language model and its tokenizer in a folder, as sft leaves them."""
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = train_tokenizer(["what is one and one? two", "the answer is two."], 300, "causal")
-    torch.manual_seed(0)
-    sizes = {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 32}
-    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def arguments(base, **settings):

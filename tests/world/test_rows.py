@@ -144,7 +144,7 @@ def test_preferences_never_judge_a_trained_fact(world: World, rows: Rows) -> Non
 
 def test_truthful_pairs_differ_in_the_object_alone(world: World, rows: Rows) -> None:
     facts = {fact.id: fact for fact in world.facts}
-    for split, pairs in (("train", 18 * 5 * 6 * 2), ("test", 6 * 5 * 5 * 2)):
+    for split, pairs in (("train", 18 * 5 * 17 * 2), ("test", 6 * 5 * 5 * 2)):
         right, wrong = Counter(), Counter()
         truthful = [row for row in rows[f"preferences/{split}.jsonl"] if row["aspect"] == "truthful"]
         for row in truthful:

@@ -172,16 +172,16 @@ class Ranker(RunTrainer, RewardTrainer):
         ranks, mask = inputs["labels"], inputs["attention_mask"]
         there = mask.any(-1)  # (B, K)
         texts, masks = inputs["input_ids"][there], mask[there]  # (N, T)
-        kept = self.head is not None and "kept_ids" in inputs
-        if kept:  # in one forward pass, as DDP wants it
+        head = self.head if "kept_ids" in inputs else None
+        if head is not None:  # in one forward pass, as DDP wants it
             texts, masks = _stack(texts, inputs["kept_ids"]), _stack(masks, inputs["kept_mask"])  # (N + B, T)
-        outputs = model(input_ids=texts, attention_mask=masks, use_cache=False, output_hidden_states=kept)
+        outputs = model(input_ids=texts, attention_mask=masks, use_cache=False, output_hidden_states=head is not None)
         found = outputs.logits[: there.sum(), 0].float()  # (N,)
         scores = found.new_zeros(ranks.shape).masked_scatter(there, found)  # (B, K)
         losses = ranking_loss(scores, ranks, self.center)  # (B,)
-        if kept:
+        if head is not None:
             rows = slice(len(found), None)
-            predicting = predicting_loss(outputs.hidden_states[-1][rows], self.head, texts[rows], masks[rows])
+            predicting = predicting_loss(outputs.hidden_states[-1][rows], head, texts[rows], masks[rows])
             losses = losses + self.keep_coef * predicting
             mean = self.accelerator.reduce(predicting.detach().mean(), "mean").item()
             self._metrics["train"]["kept_loss"].append(mean)

@@ -18,7 +18,7 @@ from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation,
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 3
+VERSION = 4
 
 
 def files(world: World) -> dict[str, list[Row]]:
