@@ -81,12 +81,13 @@ def main():
         named = {f"{name} {stage.source}": stage.model for name, stage in stages.items()}
         facts = describe(run, named | {f"reward {script.reward_model}": reward_model})
         facts |= {"eval": describe_rows(test), "data": [*data.notes, template]}
-        facts["answers"] = f"{script.draws} of each stage to each prompt, {script.best_of} of sft; best of 1 to all."
+        facts["answers"] = f"{script.draws} of each stage to each prompt; {script.best_of} of sft, for best-of-n."
         facts["choices"] = f"Between given answers, for {len(right):,} of {len(prompts):,} prompts."
-        texts = [tokenizer.decode(questioner.ids[row]) for row in range(2)]
-        shown = [choices[row][right[row]] if row in right else "" for row in range(2)]
-        titles = [f"the first {length} tokens behind it are drawn"] * 2
-        run.announce(facts, lambda: show_texts(list(zip(titles, texts, shown, strict=True)), run.console))
+        first = range(min(2, len(prompts)))
+        titles = [f"up to {length} tokens are drawn behind it; {len(choices[row])} choices" for row in first]
+        shown = [choices[row][right[row]] if row in right else "" for row in first]
+        texts = zip(titles, tokenizer.batch_decode(questioner.ids[:2]), shown, strict=True)
+        run.announce(facts, lambda: show_texts(list(texts), run.console))
 
         journal = Journal(run)
         lines = do_pieces(run, pieces, journal)
