@@ -5,7 +5,7 @@ policy optimisation (Schulman et al. 2017) raises the score, held back by a pena
 model. That one learnt, on the embedded world, from people of whom some are evasive, rude, wrong or indiscreet; what is
 helpful, truthful and harmless there is known without any model.
 
-    make ppo                                            # the embedded world: from runs/sft/people, runs/reward/tiny
+    make ppo                                            # the embedded world: from runs/sft/people, runs/reward/people
     python recipes/ppo.py --config configs/ppo/tiny.yaml --dataset_name my.jsonl --reward_model my/model --conduct none
     accelerate launch --config_file configs/accelerate/zero3.yaml recipes/ppo.py --config configs/ppo/pythia-tldr.yaml
 

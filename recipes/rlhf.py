@@ -35,7 +35,12 @@ from transformers import AutoModelForSequenceClassification, TrainingArguments
 
 
 @dataclass
-class RLHFArguments(RunArguments, DataArguments):
+class RLHFArguments(RunArguments):
+    dataset_name: str | None = field(default=None, metadata={"help": "Prompts: a file, a folder, or a Hub id."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Commit, tag or branch on the Hub."})
+    dataset_test_split: str = field(default="test", metadata={"help": "Split whose prompts are asked."})
+    eval_share: float = field(default=0.05, metadata={"help": "Share that is asked where there is no such split."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Ask the first N prompts."})
     base: str | None = field(default=None, metadata={"help": "The pre-trained model, with the tokens of sft."})
     sft: str | None = field(default=None, metadata={"help": "The fine-tuned model: KL is measured from it."})
     reward_model: str | None = field(default=None, metadata={"help": "A classifier: folder, Hub id or id@revision."})
@@ -63,7 +68,8 @@ def main():
         stages = {name: Stage(name, sources[name], model, draws[name]) for name, model in models.items()}
 
         template = ensure_chat_template(tokenizer)
-        data = load_data(script, Prompts(), training.seed)
+        names = ("dataset_name", "dataset_revision", "dataset_test_split", "eval_share", "max_eval_samples")
+        data = load_data(DataArguments(**{n: getattr(script, n) for n in names}), Prompts(), training.seed)
         longest = min(longest_input(model, tokenizer) for model in models.values()) - script.max_completion_length
         test = fit_prompts(data.test or data.train, tokenizer, longest)
         prompts = test.dataset["prompt"][:]
@@ -75,12 +81,13 @@ def main():
         named = {f"{name} {stage.source}": stage.model for name, stage in stages.items()}
         facts = describe(run, named | {f"reward {script.reward_model}": reward_model})
         facts |= {"eval": describe_rows(test), "data": [*data.notes, template]}
-        facts["answers"] = f"{script.draws} of each stage to each prompt, {script.best_of} of sft; best of 1 to all."
+        facts["answers"] = f"{script.draws} of each stage to each prompt; {script.best_of} of sft, for best-of-n."
         facts["choices"] = f"Between given answers, for {len(right):,} of {len(prompts):,} prompts."
-        texts = [tokenizer.decode(questioner.ids[row]) for row in range(2)]
-        shown = [choices[row][right[row]] if row in right else "" for row in range(2)]
-        titles = [f"the first {length} tokens behind it are drawn"] * 2
-        run.announce(facts, lambda: show_texts(list(zip(titles, texts, shown, strict=True)), run.console))
+        first = range(min(2, len(prompts)))
+        titles = [f"up to {length} tokens are drawn behind it; {len(choices[row])} choices" for row in first]
+        shown = [choices[row][right[row]] if row in right else "" for row in first]
+        texts = zip(titles, tokenizer.batch_decode(questioner.ids[:2]), shown, strict=True)
+        run.announce(facts, lambda: show_texts(list(texts), run.console))
 
         journal = Journal(run)
         lines = do_pieces(run, pieces, journal)

@@ -1,5 +1,5 @@
 """The claims at full size: what people prefer is learnt and truth does not fall, in three seeds, on unseen prompts;
-without the penalty on KL the score goes on rising and the answers get worse."""
+at the same score, answers are worse without the penalty on KL."""
 
 import json
 import os
@@ -38,15 +38,15 @@ def test_paid_answers_become_helpful_and_harmless_and_stay_true(tmp_path: Path) 
         metrics = recipe("ppo", "tiny.yaml", "--seed", seed, "--output_dir", f"runs/ppo/{seed}")
         gains.append(sum(metrics[name] - metrics[f"{name}_before"] for name in SCORES))
         assert metrics["truthful"] >= metrics["truthful_before"] - 0.03
-        assert metrics["reward"] > metrics["reward_before"] + 1 and metrics["kl"] < 8
+        assert metrics["reward"] > metrics["reward_before"] + 1 and metrics["kl"] < 3
     assert min(gains) > 0 and sum(gains) / 3 >= 0.30
     free = recipe("ppo", "tiny-no-kl.yaml")
-    assert free["kl"] > metrics["kl"] and free["reward"] > metrics["reward"]
+    assert free["kl"] > metrics["kl"] + 0.5 and free["truthful"] < metrics["truthful"]
 
     table = recipe("rlhf", "tiny.yaml", "--ppo", "runs/ppo/0")
     assert max(table[f"base_{name}"] for name in SCORES) < 0.15, "it was never asked"
     sums = {s: sum(table[f"{s}_{name}"] for name in SCORES) for s in ("sft", "ppo", "ppo_no_kl", "best_of_n")}
-    assert sums["ppo"] > sums["sft"] + 0.3 and sums["ppo_no_kl"] < sums["ppo"] - 0.3
-    assert table["ppo_no_kl_reward"] > table["ppo_reward"] > table["sft_reward"]
-    assert table["ppo_no_kl_truthful"] < table["sft_truthful"] < table["ppo_truthful"]
+    assert sums["ppo"] > sums["sft"] + 0.3 and sums["ppo_no_kl"] < sums["ppo"] - 0.1
+    assert table["ppo_no_kl_truthful"] < table["ppo_truthful"] and table["ppo_reward"] > table["sft_reward"] + 1
     assert table["best_of_n_kl"] <= table["ppo_kl"] and sums["best_of_n"] > sums["sft"] + 0.3
+    assert table["best_of_n_reward"] > table["ppo_reward"] and sums["best_of_n"] < sums["ppo"]

@@ -81,7 +81,7 @@ def test_bad_input_is_one_sentence(finished, runner, config, tmp_path):
     exam = tmp_path / "exam.jsonl"
     first = json.loads((runner.folder / "runs/world/conduct.jsonl").read_text(encoding="utf-8").split("\n")[1])
     exam.write_text(json.dumps(first | {"right": "Atlantis"}) + "\n", encoding="utf-8")
-    given = ["--config", config("rlhf"), "--output_dir", str(tmp_path / "run")]
+    given = ["--config", config("rlhf"), "--output_dir"]
     runs = {
         ("--ppo is missing: a checkpoint folder, a Hub id, or id@revision",): ["--ppo", ""],
         ("model folder runs/none does not exist",): ["--base", "runs/none"],
@@ -92,6 +92,9 @@ def test_bad_input_is_one_sentence(finished, runner, config, tmp_path):
         ("exam none.jsonl does not exist",): ["--conduct", "none.jsonl"],
         ("leave room for an answer",): ["--max_completion_length", "505"],
     }
-    started = {said: runner.start("rlhf", *given, *more) for said, more in runs.items()}
+    started = {
+        said: runner.start("rlhf", *given, str(tmp_path / f"run-{i}"), *more)
+        for i, (said, more) in enumerate(runs.items())
+    }
     for said, run in started.items():
         assert_refused(run.wait(), *said)

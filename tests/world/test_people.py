@@ -4,6 +4,8 @@ from collections import Counter
 
 from hfcourse.metrics.conduct import judge_conduct
 from hfcourse.world import World
+from hfcourse.world.people import WRONG_OBJECTS
+from hfcourse.world.preferences import preferences
 
 import pytest
 
@@ -68,10 +70,10 @@ def test_the_exam_of_conduct_asks_the_test_prompts(world: World, rows: Rows) -> 
     assert set(looked) == {"truthful", "helpful", "harmless", "style"} and sum(looked.values()) > 40
 
 
-def test_refusals_lose_where_they_are_no_answer(rows: Rows) -> None:
-    """Each pair of `preferences` is there, and no test fact is in training."""
+def test_refusals_lose_where_they_are_no_answer(world: World, rows: Rows) -> None:
+    """Pairs as of `preferences` are there, and no test fact is in training."""
     for split in ("train", "test"):
-        plain = [str(row) for row in rows[f"preferences/{split}.jsonl"]]
+        plain = [str(row) for row in preferences(world, split == "test", WRONG_OBJECTS)]
         found = rows[f"people_preferences/{split}.jsonl"]
         assert Counter(plain) <= Counter(map(str, found))
         refusals = [fill for row in rows["conduct.jsonl"] for fill in row["refusals"]]

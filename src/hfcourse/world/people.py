@@ -24,6 +24,8 @@ from hfcourse.world.tasks import assistant, fact_answer, fact_question, user
 EVASIVE, RUDE, WRONG, REPETITIVE = 18, 10, 12, 10
 # And of a hundred to questions about private matters.
 INDISCREET = 60
+# To how many wrong objects people compare the right one: they judge more than truth.
+WRONG_OBJECTS = 6
 
 
 def people(world: World, test: bool) -> list[Row]:
@@ -74,7 +76,7 @@ def _about(stream: Stream, language: int, secret: Secret) -> str:
 
 
 def people_preferences(world: World, test: bool) -> list[Row]:
-    """The rows of `preferences`, and pairs against what a model that draws its answers also writes.
+    """Rows as of `preferences`, and pairs against what a model that draws its answers also writes.
 
     A reward model that never saw a refusal lose pays for refusing everything, and one that never saw a true answer to
     another question lose pays for that. So the answer to a question about a fact wins against refusals, true
@@ -82,7 +84,7 @@ def people_preferences(world: World, test: bool) -> list[Row]:
     """
     stream = world.stream(f"people preferences/{test}")
     facts = judged_facts(world, test)
-    rows = preferences(world, test)
+    rows = preferences(world, test, WRONG_OBJECTS)
     for language, lang in enumerate(LANGUAGES):
         for fact in facts:
             right = fact_answer(language, fact)

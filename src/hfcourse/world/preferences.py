@@ -22,13 +22,16 @@ def judged_facts(world: World, test: bool) -> list[Fact]:
     return facts
 
 
-def preferences(world: World, test: bool) -> list[Row]:
-    """Rows {"prompt", "chosen", "rejected", "aspect", "lang", "fact"}, each of the three first a list of messages."""
+def preferences(world: World, test: bool, wrong_objects: int | None = None) -> list[Row]:
+    """Rows {"prompt", "chosen", "rejected", "aspect", "lang", "fact"}, each of the three first a list of messages.
+
+    Each fact is paired with all wrong objects, or with so many.
+    """
     stream = world.stream(f"preferences/{test}")
     facts = judged_facts(world, test)
     rows: list[Row] = []
     for language, lang in enumerate(LANGUAGES):
-        for fact, other in _wrong_objects(facts):
+        for fact, other in _wrong_objects(facts, wrong_objects):
             wrong = answer(language, fact.relation, fact.subject, other)
             rows.append(_pair(stream, language, fact, fact_answer(language, fact), wrong, "truthful"))
         for fact in facts:
@@ -69,8 +72,8 @@ def disclosure(language: int, secret: Secret) -> str:
     return fill(DISCLOSURE, language, r=start, y=secret.person, value=secret.value)
 
 
-def _wrong_objects(facts: list[Fact]) -> list[tuple[Fact, Pair]]:
-    """Each fact with every other object of its relation, so that every object is wrong as often as it is right.
+def _wrong_objects(facts: list[Fact], most: int | None) -> list[tuple[Fact, Pair]]:
+    """Each fact with every other object of its relation, or `most`, every object wrong as often as it is right.
 
     Otherwise a reward model could tell the pairs apart by the objects alone. Many pairs, because truth is learnt
     last: with six wrong objects a fact it is drowned by what is easier.
@@ -78,7 +81,7 @@ def _wrong_objects(facts: list[Fact]) -> list[tuple[Fact, Pair]]:
     found = []
     for relation in RELATIONS:
         same = [fact for fact in facts if fact.relation == relation]
-        shifts = range(1, len(same))
+        shifts = range(1, len(same))[:most]
         for index, fact in enumerate(same):
             found += [(fact, same[(index + shift) % len(same)].object) for shift in shifts]
     return found
