@@ -32,8 +32,9 @@ def read_choices(path: str | None, prompts: Sequence[Any]) -> tuple[list[list[st
     for place, row in enumerate(known):
         if row["answers"]:
             if row["right"] not in row["objects"] or len(row["objects"]) != len(row["answers"]):
+                question = text_of(row["prompt"])
                 raise InputError(
-                    f"{path}: one answer for each object, and the right object among them: {row['prompt']}"
+                    f"{path}, {question!r}: expected an answer for each object, and the right one in them"
                 )
             right[place] = row["objects"].index(row["right"])
     return [row["answers"] for row in known], right
