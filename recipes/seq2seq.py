@@ -96,7 +96,7 @@ def main():
         def measure():
             metrics = trainer.evaluate()
             loss = {"loss": metrics["eval_loss"]} if test else {}
-            return {"scores": loss | trainer.scores, "texts": trainer.shown()}
+            return {"scores": loss | trainer.scores, "texts": trainer.sample_texts()}
 
         before = run.train(trainer, measure)
         after = measure()

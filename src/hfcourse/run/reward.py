@@ -25,8 +25,8 @@ from trl import ModelConfig, RewardTrainer, get_peft_config
 
 ABSENT = -100
 ADAPTER = "adapter"
-# Where a block's attention and its feed-forward part end, in GPT-2 and in Llama's kin.
-RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj")
+# Where a block's attention and its feed-forward part end, in GPT-2, in Llama's kin and in the reference Transformer.
+RESIDUAL = ("attn.c_proj", "mlp.c_proj", "attn.o_proj", "mlp.down_proj", "attention.out", "feed_forward.down")
 
 
 def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
@@ -59,9 +59,11 @@ def _grow(model: Any, count: int) -> None:
         below = place - min(count, depth)
         block = copy.deepcopy(blocks[below]) if len(blocks) else torch.nn.Module()
         ends = [part for name, part in block.named_modules() if name.endswith(RESIDUAL)]
-        if len(ends) != 2:
+        # Behind a norm nothing added is not nothing changed.
+        if len(ends) != 2 or not getattr(model.config, "pre_norm", True):
             raise InputError(
-                f"--new_blocks knows the blocks of GPT-2 and of Llama's kin, not of {type(model).__name__}"
+                "--new_blocks knows the blocks of GPT-2, of Llama's kin and of the reference decoder, not of "
+                f"{type(model).__name__}"
             )
         for parameter in (parameter for part in ends for parameter in part.parameters()):
             parameter.zero_()

@@ -54,12 +54,12 @@ class Writer(RunTrainer, Seq2SeqTrainer):
             found |= {f"{name}_beam{self.beams}": value for name, value in scores.items()}
         return found
 
-    def shown(self) -> list[str]:
+    def sample_texts(self) -> list[str]:
         """The texts of SAMPLES examples, spread evenly."""
         return [self.texts[i] for i in self._places()]
 
     def samples(self, before: list[str], after: list[str]) -> list[dict[str, str]]:
-        """What `shown` gave at two times beside its sources and targets."""
+        """What `sample_texts` gave at two times beside its sources and targets."""
         rows: Any = self.examples.select(self._places()) if self.examples is not None else []
         return [
             {"source": row["source"], "expected": row["target"], "before": old, "after": new}
