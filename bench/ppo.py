@@ -1,7 +1,7 @@
 """Our PPOTrainer beside TRL's last one (1.12.0): same policy, prompts, answer length, epochs, minibatches and reward.
 
-    python -m venv /tmp/trl112 && /tmp/trl112/bin/pip install trl==1.12.0
-    python bench/ppo.py --trl /tmp/trl112/bin/python --vocabularies 142 2048 16384 50257
+    python -m venv ../trl112 && ../trl112/bin/pip install trl==1.12.0
+    python bench/ppo.py --trl ../trl112/bin/python --vocabularies 142 2048 16384 50257
 
 Each side is a process of its own, in turn, on one thread, fp32. GPT-2 of 5 layers and width 128, random weights; 64
 prompts of 8 to 24 tokens a rollout, answers of up to 24, 4 epochs of 4 minibatches; the reward is that of a small
@@ -106,7 +106,7 @@ def timed(trainer: object, rollouts: int, reward: str, kl: str) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trl", default="/tmp/trl112/bin/python", help="a Python that has trl 1.12.0")
+    parser.add_argument("--trl", required=True, help="a Python that has trl 1.12.0")
     parser.add_argument("--vocabularies", type=int, nargs="+", default=[142, 2048])
     parser.add_argument("--rollouts", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
