@@ -92,7 +92,7 @@ def main():
         before = run.train(trainer, measure)
         metrics = {f"{name}_before": value for name, value in before.items()} | measure()
         differences = trainer.differences()
-        metrics |= {f"loss_difference_{name}": round(value, 4) for name, value in differences.items()}
+        metrics |= {f"loss_difference_{name}": float(f"{value:.1e}") for name, value in differences.items()}
         for family, pair in model.pairs.items():
             lines = {side: count_lines(pair[side]) for side in pair}
             metrics |= {f"parameters_{family}": pair["reference"].num_parameters()}

@@ -59,7 +59,8 @@ def test_both_sides_lie_on_one_another(finished):
     found = read(folder / "comparison.json")["families"]
     for family in FAMILIES:
         assert metrics[f"loss_{family}"] < metrics[f"loss_{family}_before"] - 0.1
-        assert 0 <= found[family]["difference"] < 1e-4 and metrics[f"loss_difference_{family}"] == 0
+        assert 0 <= found[family]["difference"] < 1e-4
+        assert metrics[f"loss_difference_{family}"] == pytest.approx(found[family]["difference"], rel=0.05)
         assert metrics[f"parameters_{family}"] == found[family]["parameters"]["transformers"]
         assert 300 < metrics["lines_reference"] <= 500 < metrics[f"lines_{family}_transformers"]
     both = [f"loss_{family}_transformers" for family in FAMILIES]
