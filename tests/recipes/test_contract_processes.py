@@ -50,7 +50,8 @@ def test_two_processes_continue(finished, two, recipe, launched):
         assert ranks[0].when(lambda: len(losses(folder)) >= 5, signal.SIGKILL)
         ranks[1].process.kill()
         assert [rank.wait().code for rank in ranks] == [-9, -9]
-    assert [rank.wait().code for rank in two(recipe, *command, str(folder))] == [0, 0]
+    outcomes = [rank.wait() for rank in two(recipe, *command, str(folder))]
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[0].err
     assert_same_run(folder.with_name("two-whole"), folder)
 
 

@@ -288,4 +288,5 @@ class PPOTrainer(PolicyAndCritic):
             self.kl.coef, self._rollouts, self._stopped = state["kl_coef"], state["rollouts"], state["stopped"]
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             if Path(checkpoint, ROLLOUT).exists():
-                self._buffered_inputs = load_file(Path(checkpoint, ROLLOUT), device=str(self.accelerator.device))
+                rollout = load_file(Path(checkpoint, ROLLOUT))  # which knows no "cpu:0", the device of a gloo process
+                self._buffered_inputs = {name: value.to(self.accelerator.device) for name, value in rollout.items()}
