@@ -24,7 +24,7 @@ def make_engine(model: Any, groups: Sequence[Group], budget: int) -> tuple[Engin
     items = [longest.encoded.queries(i) for i in order[-2:]]
     try:
         found = engine.score(items)
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
         return OneByOne(model), f"one prompt at a time: {type(model).__name__} can't share prefixes ({reason})"
     expected = [[score_alone(model, query) for query in item] for item in items]

@@ -17,7 +17,7 @@ def conduct_scores(path: str | None) -> list[Callable[..., list[float | None]]]:
     Each takes `prompts` and `completions` as lists of messages, as reward functions do; a prompt is found in the exam
     by its last message. Raises InputError as `read_exam` does.
     """
-    rows = {row["prompt"][-1]["content"]: row for row in read_exam(path, COLUMNS)}
+    rows = _by_question(path)
     return [_score(name, rows) for name in CONDUCT] if rows else []
 
 
@@ -26,7 +26,7 @@ def read_choices(path: str | None, prompts: Sequence[Any]) -> tuple[list[list[st
 
     Raises InputError where the right object of a row is not among its objects.
     """
-    rows = {row["prompt"][-1]["content"]: row for row in read_exam(path, COLUMNS)}
+    rows = _by_question(path)
     known = [rows.get(text_of(prompt), {"answers": []}) for prompt in prompts]
     right = {}
     for place, row in enumerate(known):
@@ -38,6 +38,10 @@ def read_choices(path: str | None, prompts: Sequence[Any]) -> tuple[list[list[st
                 )
             right[place] = row["objects"].index(row["right"])
     return [row["answers"] for row in known], right
+
+
+def _by_question(path: str | None) -> dict[str, dict[str, Any]]:
+    return {row["prompt"][-1]["content"]: row for row in read_exam(path, COLUMNS)}
 
 
 def _score(name: str, rows: dict[str, dict[str, Any]]) -> Callable[..., list[float | None]]:

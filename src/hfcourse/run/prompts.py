@@ -8,10 +8,10 @@ from typing import Any
 from hfcourse.errors import InputError
 from hfcourse.run.answers import read_exam
 from hfcourse.run.fill_mask import COLUMNS, GAP
-from hfcourse.run.models import load, load_for_scoring, longest_input
+from hfcourse.run.models import load_for_scoring, load_named, longest_input
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from trl import ModelConfig
 
 
@@ -57,11 +57,7 @@ def load_readers(
 
 def load_reader(name: str, auto_class: Any, device: torch.device) -> Reader:
     """A second checkpoint, given as a folder, or as name@revision on the Hub."""
-    place, _, revision = name.partition("@")
-    tokenizer = load(AutoTokenizer, place, revision or None)
-    model, loading = load(auto_class, place, revision or None, use_safetensors=True, output_loading_info=True)
-    if missing := sorted(loading["missing_keys"]):
-        raise InputError(f"{name} is no checkpoint of {auto_class.__name__}: it has no weights for {missing[0]}")
+    model, tokenizer = load_named(auto_class, name)
     if auto_class is AutoModelForMaskedLM and tokenizer.mask_token_id is None:
         raise InputError(f"--infiller {name}: its tokenizer has no mask token")
     return Reader(name, model.to(device).eval(), tokenizer)
