@@ -6,6 +6,7 @@ folder, stdout and stderr. No run can reach beyond this machine, by an audit hoo
 
 import multiprocessing
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -21,6 +22,8 @@ RECIPES = sorted(path.stem for path in ROOT.glob("recipes/*.py"))
 # A recipe that trains nothing says so, by refusing what only training would read.
 EVALUATIONS = [name for name in RECIPES if "refuse_training(" in (ROOT / "recipes" / f"{name}.py").read_text()]
 TRAININGS = [name for name in RECIPES if name not in EVALUATIONS]
+# In the environment of a run: no file that it writes may have more bytes.
+LARGEST_FILE = "TEST_LARGEST_FILE"
 LOOPBACK = {None, "", b"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
 
 
@@ -111,6 +114,8 @@ def _run(recipe: str, arguments: list[str], env: dict[str, str], folder: Path, l
     for suffix, descriptor in ((".out", 1), (".err", 2)):
         os.dup2(os.open(log.with_suffix(suffix), os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND), descriptor)
     os.environ.update(env)
+    if LARGEST_FILE in env:  # writing beyond it fails in the middle of a file, as on a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[LARGEST_FILE]), resource.RLIM_INFINITY))
     sys.addaudithook(_only_loopback)
     sys.argv = [recipe, *arguments]
     runpy.run_path(recipe, run_name="__main__")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hfcourse.errors import InputError
 from hfcourse.run.arguments import Parser
+from hfcourse.run.checkpoints import disk_problem
 from hfcourse.run.hub import PushError
 from hfcourse.run.run import Finished, Run
 from hfcourse.run.show import leave
@@ -37,9 +38,9 @@ def recipe(main: Callable[[], None]) -> None:
     except Interrupted as e:
         leave(str(e), e.exit_code)
     except OSError as e:
-        if e.filename is None:
+        if e.filename is None and disk_problem(e) is None:
             raise
-        leave(f"{e.filename}: {e.strerror}", 2)
+        leave(f"{e.filename or 'what the run writes'}: {e.strerror}", 2)
 
 
 @contextlib.contextmanager

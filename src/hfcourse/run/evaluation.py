@@ -1,6 +1,8 @@
 """A run that trains nothing: its arguments, the journal of what is scored, progress, and the end of it."""
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +58,9 @@ class Journal:
     def append(self, line: dict[str, Any]) -> None:
         """Add a line, by one call of the system: it is there whole, or its beginning is."""
         self.lines.append(line)
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        content = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        if self._file.write(content) < len(content):  # which a disk that fills up does, before it refuses
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
     def gather(self) -> list[dict[str, Any]]:
         """The lines of all processes, when each of them has come here."""

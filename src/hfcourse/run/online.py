@@ -25,6 +25,10 @@ class OnlineRunTrainer(RunTrainer):
         self.check_number(loss)
         return loss
 
+    def rows_of_step(self) -> str:
+        """None: a step reads answers that were drawn, not rows."""
+        return ""
+
     def speed(self) -> dict[str, float]:
         """As for every recipe; TRL counts the tokens of all processes, over all sessions."""
         seconds = self.meters["seconds"]

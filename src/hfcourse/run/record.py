@@ -41,6 +41,21 @@ def environment(state: PartialState, seed: int) -> dict[str, Any]:
     }
 
 
+def what_changed(began: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What of two environments makes other numbers of the same arguments: "2 processes, not 1" and the like."""
+    changed = []
+    for name, several in (("process", "es"), ("thread", "s")):
+        count = now[name + several]
+        if (before := began.get(name + several)) != count:
+            changed.append(f"{count} {name}{several if count > 1 else ''}, not {before}")
+    for name in ("devices", "platform", "python"):
+        if began.get(name) != now[name]:
+            changed.append(f"{name} {now[name]}, not {began.get(name)}")
+    older = began.get("libraries", {})
+    other = {name: version for name, version in now["libraries"].items() if older.get(name) != version}
+    return changed + [f"{name} {version}, not {older.get(name)}" for name, version in other.items()]
+
+
 def _without_token(argv: list[str]) -> list[str]:
     hidden = [a.startswith("--hub_token=") or (i > 0 and argv[i - 1] == "--hub_token") for i, a in enumerate(argv)]
     return ["(hidden)" if h else a for a, h in zip(argv, hidden, strict=True)]

@@ -2,12 +2,19 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from statistics import mean, pstdev
 from typing import Any
 
 from hfcourse.run.record import metric_line, write_metrics
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
+
+
+# A loss is compared with this many log lines before it.
+WINDOW = 10
+SPIKE = 6.0
 
 
 class Recorder(TrainerCallback):
@@ -49,6 +56,8 @@ class Recorder(TrainerCallback):
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line)
+        if (said := spike([entry["loss"] for entry in state.log_history if "loss" in entry])) is not None:
+            print(f"step {state.global_step}  {said}", file=sys.stderr, flush=True)
         shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity", "f1")) or "truth" in k}
         text = "  ".join(f"{k} {v:.4g}" for k, v in shown.items() if isinstance(v, float))
         if self.bar is not None:
@@ -63,6 +72,15 @@ class Recorder(TrainerCallback):
         self.trainer.meters["seconds"] += time.perf_counter() - self.trainer._train_started
         if self.bar is not None:
             self.bar.close()
+
+
+def spike(losses: Sequence[float]) -> str | None:
+    """A sentence where the last loss stands far above the WINDOW before it: SPIKE of their standard deviations, and
+    a tenth, over their mean."""
+    before = losses[-WINDOW - 1 : -1]
+    if len(before) < WINDOW or losses[-1] <= mean(before) * 1.1 + SPIKE * pstdev(before):
+        return None
+    return f"the loss rose to {losses[-1]:.4g}, its mean over {WINDOW} lines before was {mean(before):.4g}"
 
 
 def duration(seconds: float) -> str:

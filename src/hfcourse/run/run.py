@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from hfcourse.errors import InputError
 from hfcourse.run import plan
 from hfcourse.run.card import write_card
+from hfcourse.run.checkpoints import room_for, set_damaged_aside
 from hfcourse.run.files import read_json, remove, write_json, write_text
 from hfcourse.run.hub import PushError, check_write, push_folder
-from hfcourse.run.record import environment, peak_memory, plot_curves, write_metrics
+from hfcourse.run.record import environment, peak_memory, plot_curves, what_changed, write_metrics
 from hfcourse.run.show import finished_results, show_results, show_samples
 from hfcourse.run.signals import Interrupted, Signals
 
@@ -104,7 +105,12 @@ class Run:
         now = environment(self.state, self.training.seed)
         first = read_json(self.folder / "environment.json", now) if started else now
         if first is not now:
+            if changed := what_changed(first, now):
+                said = "this run goes on where more than the clock has changed, so its end may be another one: "
+                self.console.print(said + ", ".join(changed), soft_wrap=True)
             first.setdefault("resumed", []).append({k: v for k, v in now.items() if first.get(k) != v})
+        for sentence in set_damaged_aside(self.folder):
+            self.console.print(sentence, soft_wrap=True)
         write_json(self.folder / "environment.json", first)
         return lock
 
@@ -207,7 +213,8 @@ class Run:
         """Write weights, tokenizer, curves, card and, last of all, results.json; show them; push if asked to."""
         writing = self.folder / ".writing-final"
         self.on_main(lambda: remove(writing))
-        trainer.save_model(str(writing))
+        with room_for(writing, self.last_checkpoint):
+            trainer.save_model(str(writing))
         speed, history = trainer.speed(), trainer.state.log_history
 
         def write() -> None:

@@ -7,6 +7,20 @@ from torch.utils.data import Sampler
 
 
 BATCHES = 50
+SHOWN = 8
+
+
+def epoch_order(sampler: Sampler[int], epoch: int) -> list[int]:
+    """The rows in the order in which an epoch reads them, of a sampler that draws it from its seed and the epoch."""
+    if hasattr(sampler, "set_epoch"):
+        sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """ "3, 17, 20", and of many the first of them and how many more there are."""
+    more = len(numbers) - SHOWN
+    return ", ".join(map(str, numbers[:SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 class SimilarLengths(Sampler[int]):

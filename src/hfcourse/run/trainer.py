@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.run.checkpoints import finite, room_for, write_hashes
 from hfcourse.run.cpu import split_by_length, use_compact_head
 from hfcourse.run.encoder_decoder import encoder_decoder_loss
 from hfcourse.run.files import read_json, remove, sync, write_json
 from hfcourse.run.recorder import Recorder
 from hfcourse.run.run import Run
-from hfcourse.run.sampling import SimilarLengths
+from hfcourse.run.sampling import SimilarLengths, epoch_order, listed
 
 import torch
 from datasets import IterableDataset
@@ -153,11 +154,27 @@ class RunTrainer(Trainer):
     def check_number(self, loss: torch.Tensor) -> None:
         """Stop at a loss that is no number; raises InputError."""
         if not math.isfinite(loss.item()):
-            last = self.run.last_checkpoint() or "no checkpoint yet"
-            raise InputError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower --learning_rate or look at "
-                f"the data of that step; the last good state is {last}"
-            )
+            raise self.no_number(f"the loss of step {self.state.global_step + 1} is {loss.item()}")
+
+    def no_number(self, said: str) -> InputError:
+        """What to do about it: which rows the step read, and what is left."""
+        rows = self.rows_of_step()
+        look = f"look at the rows of that step ({rows}) or lower" if rows else "lower"
+        last = self.run.last_checkpoint() or "no checkpoint yet"
+        return InputError(f"{said}: {look} --learning_rate; the last good state is {last}")
+
+    def rows_of_step(self) -> str:
+        """The rows of the present step of all processes, as their numbers in the data; "" of a stream."""
+        rows: Any = self.train_dataset
+        if isinstance(rows, IterableDataset):
+            return ""
+        accumulated = self.args.gradient_accumulation_steps
+        loader: Any = self.callback_handler.train_dataloader
+        batch = self._train_batch_size * self.args.world_size * accumulated
+        epoch, step = divmod(self.state.global_step, math.ceil(len(loader) / accumulated))
+        order = epoch_order(loader.get_sampler(), epoch)[step * batch : (step + 1) * batch]
+        column = rows["row"] if "row" in rows.column_names else None
+        return listed(sorted({column[i] if column is not None else i + 1 for i in order}))
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Continued from its last checkpoint, a Trainer takes one step more before it sees that it is at the end."""
@@ -174,20 +191,25 @@ class RunTrainer(Trainer):
             self._save_whole(model, trial)
 
     def _save_whole(self, model: Any, trial: Any) -> None:
+        if not finite(self.model):
+            raise self.no_number(f"the weights after step {self.state.global_step} are no numbers")
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         final, writing = self.run.folder / name, self.run.folder / f".writing-{name}"
         if self.args.should_save:
             remove(writing)
         self.run.state.wait_for_everyone()
         self._run_dir = str(writing)
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self._run_dir = None
-        self._save_meters(writing / name)
+        with room_for(writing, self.run.last_checkpoint):
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._run_dir = None
+            self._save_meters(writing / name)
         self.run.state.wait_for_everyone()
         if self.args.should_save and not final.exists():
-            sync(writing)
+            with room_for(writing, self.run.last_checkpoint):
+                write_hashes(writing / name)
+                sync(writing)
             (writing / name).rename(final)
             rotate_checkpoints(str(self.run.folder), self.args.save_total_limit, self.state.best_model_checkpoint)
         if self.args.should_save:
