@@ -14,6 +14,10 @@ from safetensors.torch import load_file, save_file
 
 
 trainings = pytest.mark.parametrize("recipe", TRAININGS)
+# One recipe in the fast suite stands for all of them where the code is the same.
+one_of_them = pytest.mark.parametrize(
+    "recipe", [name if name == "sft" else pytest.param(name, marks=pytest.mark.slow) for name in TRAININGS]
+)
 
 
 def flip(path):
@@ -81,7 +85,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(small, runner, recipe):
     assert_same_run(small.folder, folder)
 
 
-@trainings
+@one_of_them
 def test_a_second_signal_stops_at_once_and_the_run_goes_on_later(small, runner, recipe):
     folder, command = small.folder.with_name("twice"), ["--config", f"configs/{recipe}/small.yaml"]
     command += ["--output_dir", f"runs/{recipe}/twice"]
@@ -120,7 +124,7 @@ def test_signals_at_any_moment(small, runner, recipe, moment):
     assert_same_run(small.folder, folder)
 
 
-@trainings
+@one_of_them
 def test_a_run_that_goes_on_in_another_world_says_so(small, runner, two, recipe):
     folder, command = small.folder.with_name("world"), ["--config", f"configs/{recipe}/small.yaml"]
     command += ["--output_dir", f"runs/{recipe}/world"]
