@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,19 +51,24 @@ class HubError(Exception):
         self.answer.headers |= {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+FaultKind = Literal["drop", "lost", "slow", "flip"]
+
+
 @dataclass
 class Fault:
     """Spoils the next `times` requests that match.
 
     status: an HTTP status to answer with; "drop" cuts the connection in the middle of the body (of the request if it
-    has one, else of the answer); "lost" does the work and cuts the connection before the answer.
+    has one, else of the answer); "lost" does the work and cuts the connection before the answer; "slow" answers after
+    `seconds`; "flip" changes one bit of the request's body on its way.
     """
 
     method: str
     path: re.Pattern[str]
-    status: int | Literal["drop", "lost"]
+    status: int | FaultKind
     times: int
     headers: dict[str, str]
+    seconds: float = 0.0
 
     def matches(self, request: Request) -> bool:
         return self.times > 0 and request.method == self.method and self.path.search(request.path) is not None
@@ -126,12 +132,13 @@ class FaultyServer(ThreadingHTTPServer):
         self,
         method: str,
         path_regex: str,
-        status: int | Literal["drop", "lost"] = 500,
+        status: int | FaultKind = 500,
         times: int = 1,
         headers: dict[str, str] | None = None,
+        seconds: float = 0.0,
     ) -> None:
         """Spoil the next `times` requests whose method is `method` and whose path holds `path_regex`."""
-        self._faults.append(Fault(method, re.compile(path_regex), status, times, headers or {}))
+        self._faults.append(Fault(method, re.compile(path_regex), status, times, headers or {}, seconds))
 
     def seen(self, method: str, path_regex: str) -> list[Request]:
         """The requests of the log whose method is `method` and whose path holds `path_regex`."""
@@ -162,6 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(size // 2)
             return self._hang_up(request, "drop")
         request.body = self.rfile.read(size)
+        if fault and fault.status == "slow":
+            time.sleep(fault.seconds)
+        if fault and fault.status == "flip":
+            request.body = bytes([request.body[0] ^ 1]) + request.body[1:]
         answer = fault.answer() if fault and isinstance(fault.status, int) else self.server.answer(request)
         if fault and fault.status == "lost":
             return self._hang_up(request, "lost")

@@ -112,6 +112,10 @@ class LoopbackHub(FaultyServer):
         content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
         return self._repos.setdefault((f"{repo_type}s", repo_id), Repo(private)).commit(content, revision)
 
+    def remove_repo(self, repo_id: str, repo_type: str = "model") -> None:
+        """Somebody deletes a repository."""
+        del self._repos[f"{repo_type}s", repo_id]
+
     def files(self, repo_id: str, repo_type: str = "model", revision: str = "main") -> Files:
         """The files of a repository, by path."""
         return self._repos[f"{repo_type}s", repo_id].at(revision)[1]

@@ -83,11 +83,6 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
     return content
 
 
-def one_sentence(problem: InputError) -> None:
-    # A line break may stand in what is quoted, never in what is said: the end of the message is a sentence's.
-    assert str(problem).strip() and len(str(problem)) < 2000
-
-
 def blocks(content: bytes) -> int:
     """How many groups of lines with something in them."""
     filled = [bool(line.strip()) for line in content.split(b"\n")]
@@ -107,7 +102,7 @@ def check_reading(path: Path, name: str, content: bytes, normalise) -> str:
     try:
         rows = list(read_rows(str(path), getattr(normalise, "reads_columns", False)))
     except InputError as problem:
-        one_sentence(problem)
+        assert path.name in str(problem)
         return "refused"
     numbers = [number for number, _ in rows]
     assert numbers == sorted(set(numbers)) and all(number >= 1 for number in numbers)
@@ -119,8 +114,7 @@ def check_reading(path: Path, name: str, content: bytes, normalise) -> str:
             if chosen is None and isinstance(row, dict):
                 chosen = normalise.detect(row) if hasattr(normalise, "detect") else normalise
             found = usable_row(row, number, "row", chosen or normalise, skip_bad_rows=False) if chosen else None
-        except InputError as problem:
-            one_sentence(problem)
+        except InputError:
             found = None
         dropped += found is None
         if found is not None and name == "pairs.jsonl":  # what is read is what stands there
@@ -160,7 +154,7 @@ def test_three_hundred_mutated_files_are_loaded_or_refused(tmp_path, name):
         try:
             train = load_data(arguments, normalise, seed=0).train
         except InputError as problem:
-            one_sentence(problem)
+            assert path.name in str(problem)
             ends["refused"] += 1
             return
         ends["loaded"] += 1

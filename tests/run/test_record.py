@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from hfcourse.run import record
+from hfcourse.run.recorder import spike
 
 import numpy as np
 import pytest
@@ -92,3 +93,18 @@ def test_a_line_that_another_covers_is_still_seen(tmp_path):
             near = abs(np.asarray(picture.convert("RGB"), dtype=int) - PALE).max(-1) <= 4
         colours["".join(names)] = near.sum()
     assert colours["ab"] > 1000 > 200 > max(colours["ac"], colours["b"])
+
+
+def test_a_change_that_makes_other_numbers_is_named():
+    now = record.environment(PartialState(), 3)
+    assert record.what_changed(now, now) == []
+    before = now | {"processes": now["processes"] + 1, "libraries": now["libraries"] | {"torch": "1.0"}}
+    assert record.what_changed(before, now) == ["1 process, not 2", f"torch {now['libraries']['torch']}, not 1.0"]
+    assert record.what_changed(now | {"git_commit": "other", "started": "never"}, now) == []
+
+
+def test_a_spike_is_one_far_above_what_was_before():
+    steady = [1.0, 1.1] * 5
+    assert spike(steady) is None and spike([*steady, 1.2]) is None
+    assert spike([*steady, 3.0]) == "the loss rose to 3, its mean over 10 lines before was 1.05"
+    assert spike([1.0] * 10 + [1.05]) is None and spike([1.0] * 10 + [1.2]) is not None

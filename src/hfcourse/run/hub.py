@@ -11,7 +11,7 @@ from hfcourse.errors import InputError
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from huggingface_hub.utils import httpx, parse_ratelimit_headers, validate_repo_id
+from huggingface_hub.utils import get_session, httpx, parse_ratelimit_headers, validate_repo_id
 
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ LOGIN = "run `hf auth login` or set HF_TOKEN"
 # What huggingface_hub raises when a request fails; RuntimeError wraps the upload of one file.
 FAILURES = (httpx.HTTPError, OSError, ValueError, RuntimeError)
 # What may go better the next time. A proxy's HTML in place of JSON is an answer of a Hub that is down.
+TIMEOUT = 120.0  # seconds without a sign of life
+AGAIN = (408, 412, 429)  # a timeout, another commit at the same moment, too many requests
 PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, json.JSONDecodeError)
 
 
@@ -53,7 +55,7 @@ def check_write(repo_id: str, *, private: bool | None = None, token: str | None 
     if not token:
         raise InputError(f"no Hugging Face token was found to push {repo_id} with: {LOGIN}")
     _check_name(repo_id)
-    api = HfApi(token=token)
+    api = _api(token)
     user: dict[str, Any] = {}
     try:
         user = _sent(api.whoami, token)
@@ -94,7 +96,7 @@ def push_folder(
     """Push what a run publishes from `folder` to the model repository `repo_id`: one commit, whole or not at all.
 
     huggingface_hub repeats uploads by itself, but sends three requests only once: creation of the repository,
-    validation of the card, and the commit. These are repeated here after 408, 429, 5xx, timeouts and dropped
+    validation of the card, and the commit. These are repeated here after 408, 412, 429, 5xx, timeouts and dropped
     connections. A commit whose answer was lost is found, not doubled; nor does pushing an unchanged folder again
     make a commit. Files that only the repository has stay there. (`HfApi.upload_folder` may make several commits.)
 
@@ -114,7 +116,7 @@ def push_folder(
     if not paths:
         raise InputError(f"{folder} holds nothing to push: expected files that end in {', '.join(PUBLISHED)}")
     _check_name(repo_id)
-    api = HfApi(token=token or None)
+    api = _api(token or None)
 
     def commit() -> str:
         # Made anew for each attempt: only then does create_commit learn what the Hub has and leave it out.
@@ -160,6 +162,12 @@ def _check_name(repo_id: str) -> None:
         raise InputError(f"{repo_id!r} is not a valid Hub repository: expected {rule}") from None
 
 
+def _api(token: str | None) -> HfApi:
+    # huggingface_hub sets no limit: a Hub that takes a request and never answers would hold a run for ever.
+    get_session().timeout = httpx.Timeout(TIMEOUT)
+    return HfApi(token=token)
+
+
 def _create(api: HfApi, repo_id: str, private: bool | None) -> str:
     """The full id of the model repository, created if need be."""
     full_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
@@ -175,7 +183,7 @@ def _sent(request: Callable[[], T], token: str, attempts: int = 3, wait: float =
             return request()
         except FAILURES as error:
             status = _status(error)
-            passing = isinstance(error, PASSING) if status is None else status in (408, 429) or status >= 500
+            passing = isinstance(error, PASSING) if status is None else status in AGAIN or status >= 500
             if attempt == attempts or not passing:
                 raise
             pause = _retry_after(error)

@@ -1,5 +1,6 @@
 """Checkpoints from a folder or the Hub: safetensors only, no remote code, one sentence for what is wrong with them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ def check_folder(name: str, whole: bool = True) -> None:
         pickled = next((p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")), None)
         why = f"only {pickled}, a pickle that could run code: convert it to safetensors" if pickled else "no weights"
         raise InputError(f"model folder {name} holds {why} (expected model.safetensors)")
+    for index in folder.glob("*.index.json"):
+        _check_index(index)
+
+
+def _check_index(path: Path) -> None:
+    """Refuse an index of shards that names a file outside its folder: transformers would read it."""
+    try:
+        shards = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise InputError(f"{path} is no index of weights: expected JSON with a weight_map") from None
+    if outside := sorted(str(shard) for shard in shards if Path(str(shard)).name != shard):
+        raise InputError(f"{path} names {outside[0]}: the shards of a checkpoint lie in its own folder")
 
 
 def load(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:

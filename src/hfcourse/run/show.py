@@ -13,11 +13,21 @@ from rich.markup import escape
 from rich.table import Table
 
 
+# Characters of a message on stderr; a row may hold a column whose name is a page.
+LONGEST = 1000
+
+
 def leave(sentence: str, code: int) -> NoReturn:
     """End the program with one sentence on stderr, said by the main process alone, and an exit code."""
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"hfcourse: {sentence}", file=sys.stderr)
+        print(f"hfcourse: {one_line(sentence)}", file=sys.stderr)
     sys.exit(code)
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, and without its middle where what it quotes is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def finished_results(folder: Path) -> dict[str, Any] | None:
