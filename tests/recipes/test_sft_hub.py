@@ -132,3 +132,12 @@ def test_only_what_the_config_names_was_asked_for(pushed, served):
     resolved = [r.path for r in served.requests if f"{wanted['model_name_or_path']}/resolve/" in r.path]
     assert resolved and all(f"/resolve/{wanted['model_revision']}/" in path for path in resolved)
     assert not [r.path for r in served.requests if "telemetry" in r.path]
+
+
+def test_the_token_stands_in_no_file_and_no_output(pushed, runner):
+    refused, _, failed, again = pushed
+    for outcome in (refused, failed, again):
+        assert "hf_loopback" not in outcome.out + outcome.err
+    written = [path for path in (runner.folder / "runs/sft/gpt2-alpaca").rglob("*") if path.is_file()]
+    assert len(written) > 10
+    assert not [path for path in written if b"hf_loopback" in path.read_bytes()]

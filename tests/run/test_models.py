@@ -1,5 +1,7 @@
 """Checkpoints: what is refused, what is built from scratch, and whether packing keeps examples apart."""
 
+import json
+
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.errors import InputError
 from hfcourse.run.models import check_folder, from_scratch, load, load_checkpoint
@@ -134,3 +136,15 @@ def test_no_model_and_no_network():
     with pytest.raises(InputError, match="can't load me/none as a Hub model") as refusal:
         load_checkpoint(ModelConfig(model_name_or_path="me/none"), AutoModelForCausalLM)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("shard", ["../outside.safetensors", "/etc/passwd", "deep/a.safetensors"])
+def test_an_index_that_leads_out_of_its_folder_is_refused(tokenizer, tmp_path, shard):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "model-00001-of-00001.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
+    with pytest.raises(InputError, match=f"names {shard}: the shards of a checkpoint lie in its own folder"):
+        check_folder(str(tmp_path))
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(InputError, match="is no index of weights"):
+        check_folder(str(tmp_path))
