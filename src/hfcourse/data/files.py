@@ -184,11 +184,21 @@ def _read_parquet(path: str) -> Iterator[Row]:
             named = b"huggingface" in (schema.metadata or {})
             classes = class_names(Features.from_arrow_schema(schema)) if named else {}
             for batch in source.iter_batches(batch_size=1000):
-                for row in batch.to_pylist():
+                for row in _parquet_rows(batch):
                     number += 1
-                    yield number, with_names(row, classes)
-        except pa.ArrowException as error:
+                    yield number, with_names(row, classes) if isinstance(row, dict) else row
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter for names of columns
             raise InputError(f"{path} is no Parquet file that can be read: {str(error).splitlines()[0]}") from None
+
+
+def _parquet_rows(batch: pa.RecordBatch) -> list[dict[str, Any] | InputError]:
+    """The rows of a batch; one that Python can't hold, such as text that is not UTF-8, comes as an InputError."""
+    try:
+        return batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        if len(batch) == 1:
+            return [InputError(f"broken value: {error}")]
+        return [row for i in range(len(batch)) for row in _parquet_rows(batch.slice(i, 1))]
 
 
 def class_names(features: Features) -> dict[str, list[str]]:

@@ -42,6 +42,7 @@ def usable_row(
             raise raw
         columns = normalise(raw)
         compared = getattr(normalise, "compared", columns)
+        content(columns)  # also what is not compared has to be stored
         text = content({name: columns[name] for name in compared})
     except InputError as error:
         if not skip_bad_rows:
