@@ -32,6 +32,7 @@ class Parser(TrlParser):
         self.given: dict[str, Any] = {}
         self._defaults = vars(super().parse_known_args([])[0])
         self._types = {action.dest: action.type for action in self._actions}
+        self._lists = {action.dest for action in self._actions if action.nargs in ("+", "*")}
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message.removeprefix("argument ").strip() + f" (see python {self.prog} --help)")
@@ -52,7 +53,7 @@ class Parser(TrlParser):
                 if key not in self._defaults or key in ("help", "config"):
                     raise InputError(f"{path}: unknown key '{key}'{self._nearest(key)}")
                 numeric = getattr(self._types[key], "__name__", "") in ("int", "float", "string_to_bool")
-                if numeric and isinstance(config[key], (list, dict)):
+                if numeric and key not in self._lists and isinstance(config[key], (list, dict)):
                     raise InputError(f"{path}: {key} takes one value, not {config[key]}")
         # argparse converts and checks string defaults with the field's own type, and no others.
         defaults = {k: str(v) if isinstance(v, (int, float)) else v for k, v in config.items()}

@@ -73,6 +73,11 @@ MEASURES = {
     "distinct_2": "distinct",
     "self_bleu": "",
     "length": "",
+    "entries": "entries",
+    "k": "k",
+    "temperature": "T",
+    "lambda": "lambda",
+    "recall": "recall",
 }
 
 
