@@ -57,7 +57,7 @@ def make_domain(prefix: str, name: str, texts: dict[str, np.ndarray], size: int,
         half = len(windows["test"]) // 2
         if half == 0:
             raise InputError(
-                f"{name}: its text to predict has one window of {size} tokens, too few to choose by as well"
+                f"{name}: its text to predict is one block of {size} tokens, too few to choose by as well"
             )
         windows = {"validation": windows["test"][:half], "test": windows["test"][half:]}
     return Domain(prefix, name, remembered, remembered_windows, texts, windows)
