@@ -105,7 +105,9 @@ class Builder:
         for at in range(0, len(windows), size):
             batch = windows[at : at + size]
             read = torch.from_numpy(np.stack([ids[w.begin : w.end] for w in batch])).long().to(device)  # (B, T)
-            made = self.capture.of(read).cpu().numpy().astype(self.settings.key_dtype)  # (B, T, D)
+            made = self.capture.of(read).cpu().numpy()  # (B, T, D)
+            with np.errstate(over="ignore"):  # said below, in one sentence
+                made = made.astype(self.settings.key_dtype)
             for window, own in zip(batch, made, strict=True):
                 # The key of all that is read up to a token belongs to the token after it.
                 keys.append(own[window.first - window.begin - 1 : -1])
