@@ -104,7 +104,11 @@ def test_a_text_of_one_block_can_not_both_choose_and_report():
         make_domain("", "mine", {"remembered": ids[:3], "test": ids}, 16, 16)
 
 
-@pytest.mark.parametrize("settings", [{"shares": [0.0]}, {"search": []}, {"shard_entries": 0}, {"batch_size": 0}])
+WRONG = [{"shares": [0.0]}, {"search": []}, {"shard_entries": 0}, {"batch_size": 0}, {"search": ["exact", "flat"]}]
+WRONG += [{"key": "value"}, {"key_dtype": "bfloat16"}, {"distance": "cosine"}]
+
+
+@pytest.mark.parametrize("settings", WRONG)
 def test_settings_that_go_with_nothing_are_refused(settings):
     with pytest.raises(InputError, match=f"--{next(iter(settings))}"):
         KNNSettings(**settings)

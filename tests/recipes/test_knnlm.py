@@ -96,7 +96,8 @@ def test_the_perplexity_with_a_memory_is_the_papers_formula(small, runner, base)
     knn = (weights * (tokens[nearest] == came[:, None])).sum(-1)
     share = metrics["other_exact_lambda"]
     mixed = share * knn + (1 - share) * lm.gather(1, came[:, None])[:, 0]
-    assert share > 0 and metrics["other_exact_perplexity"] == pytest.approx(math.exp(-mixed.log().mean()), rel=2e-4)
+    # Blocks that begin with one token have equal keys there: which of those that share the k-th place count is open.
+    assert share > 0 and metrics["other_exact_perplexity"] == pytest.approx(math.exp(-mixed.log().mean()), rel=3e-3)
 
 
 def test_validation_chooses_and_the_test_part_has_no_say(small):

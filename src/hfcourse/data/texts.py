@@ -117,7 +117,6 @@ def to_stream(split: Split, tokenizer: Any, separated: bool = True) -> np.ndarra
         features=Features({"input_ids": List(Value("int32"))}),
         desc="Tokenising",
     )
-    column = encoded.data.column("input_ids").combine_chunks()
-    stream = np.asarray(pc.list_flatten(column)) if encoded._indices is None else np.concatenate(encoded["input_ids"])
+    stream = pc.list_flatten(encoded.data.column("input_ids")).to_numpy()
     split.tokens = len(stream)
-    return stream.astype(np.int32)
+    return stream

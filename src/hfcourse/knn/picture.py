@@ -35,6 +35,8 @@ def plot(path: Path, ways: Sequence[Way], grid: Grid) -> None:
         ax.axhline(mine["plain"].perplexity("test"), color="k", linestyle="--", label="the model alone")
         ax.set(title=mine["plain"].domain.name, xscale="log", xlabel="entries in the store")
         ax.set_ylabel("perplexity, test part")
+        if mine["plain"].perplexity("test") > 5 * whole(mine).perplexity("test"):
+            ax.set_yscale("log")
     last = whole(mine)
     assert last.choice is not None
     for t, temperature in enumerate(grid.temperatures):

@@ -33,7 +33,7 @@ class KNNSettings:
         default_factory=lambda: [1.0, 3.0, 10.0, 30.0, 100.0, 300.0], metadata={"help": "Of them validation chooses."}
     )
     lambdas: list[float] = field(
-        default_factory=lambda: [0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95],
+        default_factory=lambda: [0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98],
         metadata={"help": "Shares of the memory in the mixture, of which validation chooses."},
     )
     distance: str = field(default="squared", metadata={"help": "L2, squared or not.", "choices": DISTANCES})
@@ -45,6 +45,12 @@ class KNNSettings:
     def __post_init__(self) -> None:
         if self.stride is None:
             self.stride = self.block_size
+        # argparse checks the choices of what stands on the command line alone.
+        choices = {"key": KEYS, "key_dtype": DTYPES, "distance": DISTANCES, "search": SEARCHES}
+        for name, among in choices.items():
+            given = getattr(self, name)
+            if wrong := [value for value in (given if name == "search" else [given]) if value not in among]:
+                raise InputError(f"--{name} {wrong[0]}: expected {' or '.join(among)}")
         for name in ("shard_entries", "batch_size"):
             if (number := getattr(self, name)) < 1:
                 raise InputError(f"--{name} {number}: expected 1 or more")

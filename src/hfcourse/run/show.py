@@ -74,8 +74,8 @@ MEASURES = {
     "self_bleu": "",
     "length": "",
     "entries": "entries",
-    "k": "k",
-    "temperature": "T",
+    "k": "",
+    "temperature": "",
     "lambda": "lambda",
     "recall": "recall",
 }
