@@ -44,7 +44,7 @@ PROMPT_TOKENS, NEW_TOKENS, DOCUMENTS = 12, 32, 32  # of the texts that are conti
 
 
 @dataclass
-class KNNLMArguments(RunArguments, DataArguments, KNNSettings):
+class KNNLMArguments(RunArguments, DataArguments):
     other_dataset_name: str | None = field(default=None, metadata={"help": "A second text, with a store of its own."})
     dataset_validation_split: str | None = field(
         default=None, metadata={"help": "Split that chooses; without it, the first half of the test split does."}
@@ -55,12 +55,12 @@ class KNNLMArguments(RunArguments, DataArguments, KNNSettings):
 
 
 def main():
-    with start("knnlm", KNNLMArguments, TrainingArguments, ModelConfig) as run:
-        script, training, model_args = run.arguments
+    with start("knnlm", KNNLMArguments, KNNSettings, TrainingArguments, ModelConfig) as run:
+        script, settings, training, model_args = run.arguments
         refuse_training(run)
         model, tokenizer, loaded = load_for_scoring(model_args, training.device)
         name = model_args.model_name_or_path
-        capture = Capture(model, script.key, name)
+        capture = Capture(model, settings.key, name)
 
         def read(prefix, source, validation=None):
             data = load_data(source, Texts(), training.seed)
@@ -70,7 +70,7 @@ def main():
                 splits["validation"] = load_data(other, Texts(), training.seed).test
             streams = {part: to_stream(split, tokenizer, script.separated) for part, split in splits.items()}
             lines = [f"{source.dataset_name}, {part}: {describe_rows(split)}" for part, split in splits.items()]
-            domain = make_domain(prefix, source.dataset_name, streams, script.block_size, script.stride)
+            domain = make_domain(prefix, source.dataset_name, streams, settings.block_size, settings.stride)
             return domain, splits["test"].dataset["text"][:DOCUMENTS], [*lines, *data.notes]
 
         found = [read("", script, script.dataset_validation_split)]
@@ -79,11 +79,11 @@ def main():
             found.append(read("other_", DataArguments(script.other_dataset_name, **rows)))
         domains, texts = [domain for domain, *_ in found], found[-1][1]
 
-        experiment = Experiment(capture, tokenizer, name, domains, script, training.seed)
+        experiment = Experiment(capture, tokenizer, name, domains, settings, training.seed)
         stores = open_stores(run, script.store, experiment.plans)
         reader = Reader(name, model, tokenizer)
         prompts, notes = read_all_prompts(texts, (reader, None, None), script.exam, PROMPT_TOKENS, NEW_TOKENS)
-        how = (experiment.strategies, None, prompts, NEW_TOKENS, script.batch_size, training.seed)
+        how = (experiment.strategies, None, prompts, NEW_TOKENS, settings.batch_size, training.seed)
         writer = Writer(reader, None, None, *how)
 
         facts = describe(run, {name: model}) | {"store": [str(plan) for plan in experiment.plans.values()]}
@@ -93,7 +93,7 @@ def main():
         with capture:
             work = do_work(run, stores, experiment, writer)
 
-        ways, grid = experiment.ways, script.grid
+        ways, grid = experiment.ways, settings.grid
         card = {
             "what": " ".join(__doc__.split("\n\n")[1].split()),
             "base_model": name,
@@ -104,7 +104,7 @@ def main():
             "samples": work.samples,
         }
         plots = {"curves.png": lambda path: plot(path, ways, grid)}
-        plots["speed.png"] = lambda path: plot_speed(path, work.milliseconds, script.batch_size)
+        plots["speed.png"] = lambda path: plot_speed(path, work.milliseconds, settings.batch_size)
         measured = {"metrics": measure(ways, grid) | work.truth, **speed(work.predicted, work.journal.processes)}
         run.conclude(measured, lambda: work.write(run, metric_rows(ways, grid), plots), card)
 

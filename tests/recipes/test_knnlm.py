@@ -17,8 +17,8 @@ SMALL = {
     "dataset_name": "runs/world/corpus",
     "other_dataset_name": "runs/world/elsewhere",
     "exam": "elsewhere.jsonl",
-    "max_train_samples": 100,
-    "max_eval_samples": 24,
+    "max_train_samples": 50,
+    "max_eval_samples": 12,
     "block_size": 64,
     "shard_entries": 1024,
     "search": ["exact", "ivfpq"],
@@ -26,9 +26,9 @@ SMALL = {
     "k": [4, 16],
     "temperatures": [1.0, 10.0, 100.0],
     "lambdas": [0.0, 0.25, 0.5],
-    "lists": 16,
-    "code_bytes": 16,
-    "probe": 4,
+    "lists": 8,
+    "code_bytes": 4,
+    "probe": 2,
     "batch_size": 8,
 }
 FILES = {"store", "speed.json", "speed.png"}
@@ -59,7 +59,7 @@ def stream(runner, tokenizer, path: str, rows: int) -> list[int]:
 def test_the_plain_perplexity_is_that_of_the_usual_evaluation(small, runner, base):
     """Blocks of pre-training's evaluation, both parts together, by transformers' own loss."""
     tokenizer, model = base
-    ids = stream(runner, tokenizer, "runs/world/corpus/test.jsonl", 24)
+    ids = stream(runner, tokenizer, "runs/world/corpus/test.jsonl", 12)
     blocks = torch.tensor(ids[: len(ids) // 64 * 64]).view(-1, 64)
     loss = model(blocks, labels=blocks).loss.item()
     row = next(row for row in log(small) if row.get("way") == "plain")
@@ -81,7 +81,7 @@ def test_the_perplexity_with_a_memory_is_the_papers_formula(small, runner, base)
         for name in ("keys", "tokens")
     )
     assert len(keys) == metrics["other_exact_entries"] > 2 * 1024
-    ids = stream(runner, tokenizer, "runs/world/elsewhere/test.jsonl", 24)
+    ids = stream(runner, tokenizer, "runs/world/elsewhere/test.jsonl", 12)
     blocks = torch.tensor(ids[: len(ids) // 64 * 64]).view(-1, 64)
     seen = []
     hook = model.transformer.h[-1].ln_2.register_forward_hook(lambda module, args, output: seen.append(output))
@@ -150,7 +150,7 @@ def test_a_store_is_taken_as_it_is_and_one_of_anything_else_refused(small, runne
     assert_refused(outcome, said, "), this run has runs/sft/small (", "give another --store")
     refused("is a store with the key ffn_input, this run has hidden_state", "--key", "hidden_state")
     refused("is a store with the dtype float16, this run has float32", "--key_dtype", "float32")
-    refused("is a store with the text runs/world/corpus (", "--max_train_samples", "90")
+    refused("is a store with the text runs/world/corpus (", "--max_train_samples", "40")
     copy = tmp_path / "store"
     shutil.copytree(small / "store", copy)
     given[-1] = str(copy)
