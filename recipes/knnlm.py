@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
 from hfcourse.data.texts import Texts, to_stream
+from hfcourse.errors import InputError
 from hfcourse.knn.capture import Capture
 from hfcourse.knn.domain import first_texts, make_domain
 from hfcourse.knn.experiment import Experiment
@@ -64,7 +65,11 @@ def main():
 
         def read(prefix, source, validation=None):
             data = load_data(source, Texts(), training.seed)
-            splits = {"remembered": data.train, "test": data.test or data.train}
+            if data.test is None:
+                raise InputError(
+                    f"{source.dataset_name} has no text to predict: it takes a second split or --eval_share"
+                )
+            splits = {"remembered": data.train, "test": data.test}
             if validation:
                 other = replace(source, dataset_test_split=validation)
                 splits["validation"] = load_data(other, Texts(), training.seed).test

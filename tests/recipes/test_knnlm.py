@@ -178,6 +178,11 @@ def test_a_store_is_taken_as_it_is_and_one_of_anything_else_refused(small, runne
         (["--code_bytes", "7"], "--code_bytes 7: expected a divisor of the"),
         (["--lambdas", "1.5"], "--lambdas 1.5: expected shares, from 0 to 1"),
         (["--search", "flat"], "invalid choice: 'flat'"),
+        (["--streaming", "true"], "--streaming: the whole text has to be there"),
+        (
+            ["--dataset_name", "runs/world/cloze.jsonl", "--eval_share", "0"],
+            "runs/world/cloze.jsonl has no text to pre",
+        ),
         (["--dataset_name", "runs/nothing"], "runs/nothing"),
         (["--model_name_or_path", "runs/seq2seq/small"], "is an encoder-decoder"),
     ],

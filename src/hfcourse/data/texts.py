@@ -99,9 +99,11 @@ def to_blocks(
 def to_stream(split: Split, tokenizer: Any, separated: bool = True) -> np.ndarray:
     """The tokens (T,), int32, of all documents of a split one after another; fills in `split.tokens`.
 
-    The tokenizer's separator stands behind each document, as in `to_blocks`, unless they are not `separated`: then the
-    rows are lines of one text, and their line ends say all that there is to say.
+    The tokenizer's separator stands behind each document, as in `to_blocks`, unless they are not `separated`: then
+    the rows are lines of one text, and their line ends say all that there is to say. Raises InputError for a stream.
     """
+    if isinstance(split.dataset, IterableDataset):
+        raise InputError("--streaming: the whole text has to be there")
     separator = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     behind = [separator] if separated else []
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 BLOCK = 32768  # keys at a time
 QUERIES = 1024  # and queries, so that their products take 128 MB
+KEYS = 2**16  # that are taken out of a store at a time
 
 
 def search(store: Store, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -93,14 +94,15 @@ def exact(store: Store, queries: Tensor, entries: Tensor) -> tuple[Tensor, Tenso
 
     For entries that were found by codes. Entry -1, which faiss gives where its lists end, is infinitely far.
     """
-    numbers = entries.cpu().numpy()
-    keys = torch.from_numpy(store.vectors(np.maximum(numbers, 0))).to(queries.device)  # (Q, k, D)
-    distances = (queries[:, None].float() - keys).square().sum(2)
-    distances[entries < 0] = torch.inf
+    distances = torch.full(entries.shape, torch.inf, device=queries.device)
+    size = max(1, KEYS // entries.shape[1])
+    for found, asked, part in zip(distances.split(size), queries.split(size), entries.split(size), strict=True):
+        keys = torch.from_numpy(store.vectors(part.clamp(min=0).cpu().numpy())).to(queries.device)  # (<= size, k, D)
+        found.copy_((asked[:, None].float() - keys).square().sum(2).masked_fill(part < 0, torch.inf))
     distances, order = distances.sort(1)
     return distances, entries.gather(1, order)
 
 
 def tokens_of(store: Store, entries: Tensor) -> Tensor:
     """The tokens (Q, k) of entries; of an entry -1 any, since it is infinitely far."""
-    return torch.from_numpy(store.next_tokens(np.maximum(entries.cpu().numpy(), 0))).to(entries.device)
+    return torch.from_numpy(store.next_tokens(entries.clamp(min=0).cpu().numpy())).to(entries.device)

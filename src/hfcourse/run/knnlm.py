@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from hfcourse.run import decode_report
 from hfcourse.run.decode import Piece, Writer, make_pieces
-from hfcourse.run.evaluation import Journal, do_pieces
+from hfcourse.run.evaluation import Journal, do_pieces, write_records
 from hfcourse.run.files import write_json
 from hfcourse.run.knn_store import StoreFiles
 from hfcourse.run.run import Run
@@ -52,9 +52,7 @@ class Work:
 
     def write(self, run: Run, rows: Sequence[dict[str, Any]], plots: dict[str, Callable]) -> None:
         """samples.jsonl, metrics.jsonl, the pictures, speed.json; then the journals are no longer needed."""
-        decode_report.evaluation.write_records(
-            run.folder, decode_report.text_rows(self.writer, self.pieces, self.written), rows, plots
-        )
+        write_records(run.folder, decode_report.text_rows(self.writer, self.pieces, self.written), rows, plots)
         made, seconds = (sum(line[name] for line in self.built if line["made"]) for name in ("made", "seconds"))
         rate = {"entries_made": made, "entries_per_second": round(made / seconds, 1)} if made else {}
         shown = {way: round(value, 4) for way, value in self.milliseconds.items()}
