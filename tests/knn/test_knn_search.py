@@ -26,11 +26,14 @@ def test_it_finds_what_a_flat_index_finds(monkeypatch, shards, dtype):
     monkeypatch.setattr(module, "QUERIES", 13)
     store, queries = make_store(3000, 16, shards, dtype=dtype), torch.randn(40, 16)
     distances, entries = search(store, queries, 25)
-    theirs, numbers = flat(store, queries, 25)
-    assert np.array_equal(entries.numpy(), numbers)
+    theirs, _ = flat(store, queries, 25)
     assert distances.numpy() == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+    # The entries are those at these distances, and each stands once; two that are as near may change places.
     again, same = exact(store, queries, entries[:, torch.randperm(25)])
-    assert torch.equal(same, entries) and again.numpy() == pytest.approx(distances.numpy(), abs=1e-4)
+    assert again.numpy() == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+    assert [len(set(row)) for row in entries.tolist()] == [25] * 40 and torch.equal(
+        same.sort(1).values, entries.sort(1).values
+    )
 
 
 def test_keys_that_come_nearer_and_nearer_are_all_found(monkeypatch):
@@ -51,7 +54,7 @@ def test_parts_of_a_store_are_stores(monkeypatch, sizes):
     assert len(found) == len(sizes)
     for size, (distances, entries) in zip(sizes, found, strict=True):
         alone = search(Store([keys[:size]], [tokens[:size]]), queries, 10)
-        assert torch.equal(entries, alone[1]) and distances == pytest.approx(alone[0], abs=1e-5)
+        assert torch.equal(entries, alone[1]) and distances == pytest.approx(alone[0], abs=1e-4)
 
 
 def test_equal_keys_have_equal_distances():
