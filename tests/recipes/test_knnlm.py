@@ -1,5 +1,6 @@
 """recipes/knnlm.py: its numbers and its store; what every evaluation does is in test_contract_evaluation.py."""
 
+import fcntl
 import json
 import math
 import shutil
@@ -164,7 +165,11 @@ def test_a_store_is_taken_as_it_is_and_one_of_anything_else_refused(small, runne
     keys = copy / "own" / "shard-00001" / "keys.npy"
     keys.write_bytes(keys.read_bytes()[:-50])
     refused(f"{keys.parent} is damaged (")
-    shutil.rmtree(keys.parent)  # a store half built goes on
+    shutil.rmtree(keys.parent)
+    with open(copy / "own" / ".lock", "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(f"{copy}/own is being built by another run")
+    # A store half built goes on.
     outcome = runner.run("knnlm", *given, "--output_dir", str(tmp_path / "mended"))
     assert outcome.code == 0 and files(copy) == files(small / "store")
 

@@ -6,6 +6,8 @@ shard-00000/tokens.npy   (N,)
 index-256-16-0.faiss     lists, bytes of a code, seed
 """
 
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -68,10 +70,22 @@ class StoreFiles:
             raise InputError(f"{self.folder}: the store takes {needed:,} bytes, and the disk has {free:,} left")
 
     def begin(self) -> None:
-        """Write store.json, if it is not there."""
+        """Write store.json, if it is not there; refuse a store that another run builds now."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not all(path.exists() for path in self._parts()):
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)  # held until the process ends
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"{self.folder} is being built by another run: wait for it, or give another --store"
+                ) from None
         if not (self.folder / MANIFEST).exists():
             write_json(self.folder / MANIFEST, self.plan.manifest)
+
+    def _parts(self) -> list[Path]:
+        shards = [self._shard(number) for number in range(len(self.plan.lengths))]
+        return shards if self.plan.index is None else [*shards, self._index()]
 
     def shard_pieces(self) -> dict[str, Piece]:
         """Work by key: each makes a shard, unless it is there."""
