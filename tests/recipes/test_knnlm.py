@@ -98,7 +98,7 @@ def test_the_perplexity_with_a_memory_is_the_papers_formula(small, runner, base)
     share = metrics["other_exact_lambda"]
     mixed = share * knn + (1 - share) * lm.gather(1, came[:, None])[:, 0]
     # Blocks that begin with one token have equal keys there: which of those that share the k-th place count is open.
-    assert share > 0 and metrics["other_exact_perplexity"] == pytest.approx(math.exp(-mixed.log().mean()), rel=3e-3)
+    assert share > 0 and metrics["other_exact_perplexity"] == pytest.approx(math.exp(-mixed.log().mean()), rel=5e-3)
 
 
 def test_validation_chooses_and_the_test_part_has_no_say(small):
@@ -179,7 +179,7 @@ def test_a_store_is_taken_as_it_is_and_one_of_anything_else_refused(small, runne
     [
         (["--k", "4", "100000"], "--k 100000: the store, or the part of it that is to be searched, has 1"),
         (["--block_size", "100000"], "runs/world/corpus: the text has"),
-        (["--stride", "65"], "--block_size 64, --stride 65: expected a stride from 1"),
+        (["--stride", "65"], "--block_size 64 and --stride 65: expected a stride from 1"),
         (["--code_bytes", "7"], "--code_bytes 7: expected a divisor of the"),
         (["--lambdas", "1.5"], "--lambdas 1.5: expected shares, from 0 to 1"),
         (["--search", "flat"], "invalid choice: 'flat'"),

@@ -45,7 +45,7 @@ class Plan(Protocol):
 
 
 class StoreFiles:
-    """One store in `folder`; InputError where it was built from anything else, or the disk has no room for it."""
+    """One store in `folder`; InputError where it was built from anything else, is damaged, or the disk lacks room."""
 
     def __init__(self, folder: Path, plan: Plan):
         self.folder, self.plan = folder, plan
@@ -63,6 +63,9 @@ class StoreFiles:
                     f"{folder} is a store with the {name} {_shown(theirs)}, this run has {_shown(ours)}: give another "
                     "--store, and one is built there"
                 )
+        for number in range(len(plan.lengths)):
+            if self._shard(number).exists():
+                self._open(number)
 
     def _check_room(self) -> None:
         place = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
@@ -100,18 +103,19 @@ class StoreFiles:
 
     def open(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Shards of keys and of tokens, memory-mapped; InputError for one that is missing or damaged."""
-        keys, tokens = [], []
-        for number, length in enumerate(self.plan.lengths):
-            if not (path := self._shard(number)).exists():
-                raise InputError(f"{path} is missing: the command that began the store continues it")
-            try:
-                arrays = [np.load(path / f"{name}.npy", mmap_mode="r") for name in ("keys", "tokens")]
-                if [array.shape for array in arrays] != [(length, self.plan.width), (length,)]:
-                    raise ValueError(f"expected {length:,} entries, found {len(arrays[0]):,} and {len(arrays[1]):,}")
-            except (OSError, ValueError, EOFError) as error:
-                raise InputError(f"{path} is damaged ({error}): move it away, and it is made again") from error
-            keys.append(arrays[0])
-            tokens.append(arrays[1])
+        keys, tokens = zip(*map(self._open, range(len(self.plan.lengths))), strict=True)
+        return list(keys), list(tokens)
+
+    def _open(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        path, length = self._shard(number), self.plan.lengths[number]
+        if not path.exists():
+            raise InputError(f"{path} is missing: the command that began the store continues it")
+        try:
+            keys, tokens = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("keys", "tokens"))
+            if (keys.shape, tokens.shape) != ((length, self.plan.width), (length,)):
+                raise ValueError(f"expected {length:,} entries, found {len(keys):,} and {len(tokens):,}")
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path} is damaged ({error}): move it away, and it is made again") from error
         return keys, tokens
 
     def open_index(self) -> Any:
