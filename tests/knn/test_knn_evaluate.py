@@ -37,7 +37,7 @@ def make(prefix: str, seed: int) -> Domain:
 def formula(
     model, domain: Domain, store: Store, part: str, size: int, k: int, temperature: float, share: float
 ) -> list:
-    """log p of each token that counts: its window read up to it, equation 2 over the first `size` entries, equation 3."""
+    """log p of each token that counts: its window up to it, equation 2 over `size` entries, equation 3."""
     keys, tokens = (torch.from_numpy(np.concatenate(a))[:size] for a in (store.keys, store.tokens))
     found = []
     norm = model.transformer.h[1].ln_2

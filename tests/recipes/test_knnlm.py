@@ -155,13 +155,14 @@ def test_a_store_is_taken_as_it_is_and_one_of_anything_else_refused(small, runne
     copy = tmp_path / "store"
     shutil.copytree(small / "store", copy)
     given[-1] = str(copy)
-    manifest = read(copy / "own" / "store.json")
+    written = (copy / "own" / "store.json").read_bytes()
+    manifest = json.loads(written)
     (copy / "own" / "store.json").write_text(json.dumps(manifest | {"format": 2}))
     refused("is a store with the format 2, this run has 1")
     other = manifest["tokenizer"] | {"name": "another", "digest": "0"}
     (copy / "own" / "store.json").write_text(json.dumps(manifest | {"tokenizer": other}))
     refused("is a store with the tokenizer another (0), this run has runs/pretrain/small (")
-    (copy / "own" / "store.json").write_text(json.dumps(manifest))
+    (copy / "own" / "store.json").write_bytes(written)
     keys = copy / "own" / "shard-00001" / "keys.npy"
     keys.write_bytes(keys.read_bytes()[:-50])
     refused(f"{keys.parent} is damaged (")
