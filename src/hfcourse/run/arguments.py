@@ -53,7 +53,7 @@ class Parser(TrlParser):
                 if key not in self._defaults or key in ("help", "config"):
                     raise InputError(f"{path}: unknown key '{key}'{self._nearest(key)}")
                 numeric = getattr(self._types[key], "__name__", "") in ("int", "float", "string_to_bool")
-                if key in self._lists:
+                if key in self._lists and config[key] is not None:
                     config[key] = self._list(path, key, config[key])
                 elif numeric and isinstance(config[key], (list, dict)):
                     raise InputError(f"{path}: {key} takes one value, not {config[key]}")
