@@ -5,7 +5,7 @@ import json
 from hfcourse.data.arguments import DataArguments
 from hfcourse.data.load import load_data
 from hfcourse.data.prompts import sample_prompts
-from hfcourse.data.texts import Texts, to_blocks
+from hfcourse.data.texts import Texts, to_blocks, to_stream
 from hfcourse.data.tokenizer import train_tokenizer
 from hfcourse.data.words import Words
 from hfcourse.errors import InputError
@@ -79,3 +79,13 @@ def test_prompts_are_spread_over_the_exam(corpus):
     openings = sample_prompts(split, tokenizer, [], 2)
     assert [p.answer for p in openings] == TEXTS[:2]
     assert [p.ids for p in openings] == [tokenizer(t)["input_ids"][:12] for t in TEXTS[:2]]
+
+
+def test_a_stream_of_tokens_has_every_document_whole_and_separators_where_they_are_asked_for(corpus):
+    tokenizer = train_tokenizer(TEXTS, 300, "causal")
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+    for separated, behind in ((True, [tokenizer.eos_token_id]), (False, [])):
+        split = load_data(corpus, Texts(), 0).train
+        stream = to_stream(split, tokenizer, separated)
+        assert stream.dtype == "int32" and stream.tolist() == [i for text in ids for i in text + behind]
+        assert split.tokens == len(stream)

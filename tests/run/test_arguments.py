@@ -14,6 +14,7 @@ class Own(RunArguments):
     dataset_name: str | None = field(default=None)
     share: float = field(default=0.5)
     shape: dict | str | None = field(default=None)
+    sizes: list[float] = field(default_factory=lambda: [1.0])
 
 
 @pytest.fixture
@@ -77,3 +78,15 @@ def test_refusals(parse, text, argv, said):
     with pytest.raises(InputError) as refusal:
         parse(text, *argv)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("[1, 0.5]", [1.0, 0.5]), ("3", [3.0]), ("[1e-3]", [0.001])])
+def test_a_field_of_several_values_takes_a_list_or_one(parse, text, sizes):
+    own, _, given = parse(f"sizes: {text}")
+    assert own.sizes == sizes and (sizes == [1.0]) == ("sizes" not in given)
+
+
+@pytest.mark.parametrize("text", ["[1, many]", "{a: 1}", "many"])
+def test_a_list_with_what_is_no_number_is_refused(parse, text):
+    with pytest.raises(InputError, match=r"quick\.yaml: sizes: expected float values, found"):
+        parse(f"sizes: {text}")

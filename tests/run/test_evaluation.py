@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from hfcourse.errors import InputError
-from hfcourse.run.evaluation import Journal, Progress, refuse_training
+from hfcourse.run.evaluation import Journal, Progress, do_pieces, refuse_training
 from hfcourse.run.show import intervals, took
 
 import pytest
@@ -74,3 +74,15 @@ def test_results_are_shown_with_their_intervals():
     several = one | named("mean_gold_k4_accuracy", 0.75) | named("mean_gold_k4_calibrated_accuracy", 0.8)
     assert intervals(several)[1] == [["mean_gold_k4", ".750 (.65-.85)", "", "", ""]]
     assert took({"requests": 1234}) == "1,234 scores" and took({"steps": 12}) == "12 steps"
+
+
+def test_a_round_of_work_lets_the_lines_of_the_other_rounds_stand(tmp_path):
+    run = make_run(tmp_path)
+    run.state.num_processes = 1
+    first = {"a": lambda: {"value": 1}, "b": lambda: {"value": 2}}
+    second = {"c": lambda: {"value": 3}}
+    journal = Journal(run)
+    assert [line["value"] for line in do_pieces(run, first, journal, second).values()] == [1, 2]
+    assert list(do_pieces(run, second, journal, first)) == ["c"]
+    with pytest.raises(InputError, match=r"holds scores of other work \(a\)"):
+        do_pieces(run, second, Journal(run))

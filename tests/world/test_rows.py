@@ -27,6 +27,16 @@ def test_corpus_states_every_fact_in_every_phrasing(world: World, rows: Rows) ->
     assert len(counts) == 240 and min(counts) == 9
 
 
+def test_elsewhere_is_another_world_of_the_same_kind(world: World, rows: Rows) -> None:
+    other = World.create(world.seed + 1)
+    text = "\n".join(row["text"] for row in rows["elsewhere/train.jsonl"])
+    assert len(rows["elsewhere/train.jsonl"]) == 2000 and len(rows["elsewhere/test.jsonl"]) == 300
+    assert all(name in text for country in other.countries for name in (country.en, country.zh))
+    assert sum(country.en in text for country in world.countries) <= 1
+    answers = {row["answer"] for row in rows["elsewhere_cloze.jsonl"]}
+    assert answers == {name for fact in other.facts for name in (fact.object.en, fact.object.zh)}
+
+
 def test_a_third_of_the_countries_is_described_more_often(world: World, rows: Rows) -> None:
     documents = [row["text"] for row in rows["corpus/train.jsonl"]]
     named = [sum(any(name in text for name in country) for text in documents) for country in world.countries]

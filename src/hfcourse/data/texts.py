@@ -8,6 +8,7 @@ from hfcourse.data.load import Split
 from hfcourse.data.words import Words
 from hfcourse.errors import InputError
 
+import numpy as np
 import pyarrow.compute as pc
 from datasets import Features, IterableDataset, List, Value
 
@@ -93,3 +94,31 @@ def to_blocks(
         raise InputError(f"{split.place}: its documents together have fewer than {block_size} tokens, not one block.")
     tokens = pc.sum(pc.list_value_length(blocks.data.column("input_ids"))).as_py()
     return Split(blocks, split.rows_read, split.dropped, split.place, tokens=tokens)
+
+
+def to_stream(split: Split, tokenizer: Any, separated: bool = True) -> np.ndarray:
+    """The tokens (T,), int32, of all documents of a split one after another; fills in `split.tokens`.
+
+    The tokenizer's separator stands behind each document, as in `to_blocks`, unless they are not `separated`: then
+    the rows are lines of one text, and their line ends say all that there is to say. Raises InputError for a stream.
+    """
+    if isinstance(split.dataset, IterableDataset):
+        raise InputError("--streaming: the whole text has to be there")
+    separator = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    behind = [separator] if separated else []
+
+    def encode(texts: list[str]) -> dict[str, list[list[int]]]:
+        documents = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        return {"input_ids": [ids + behind for ids in documents["input_ids"]]}
+
+    encoded = split.dataset.map(
+        encode,
+        batched=True,
+        input_columns="text",
+        remove_columns=[*Texts.columns, "row"],
+        features=Features({"input_ids": List(Value("int32"))}),
+        desc="Tokenising",
+    )
+    stream = pc.list_flatten(encoded.data.column("input_ids")).to_numpy()
+    split.tokens = len(stream)
+    return stream

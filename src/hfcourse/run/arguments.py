@@ -32,6 +32,7 @@ class Parser(TrlParser):
         self.given: dict[str, Any] = {}
         self._defaults = vars(super().parse_known_args([])[0])
         self._types = {action.dest: action.type for action in self._actions}
+        self._lists = {action.dest for action in self._actions if action.nargs in ("+", "*")}
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message.removeprefix("argument ").strip() + f" (see python {self.prog} --help)")
@@ -52,7 +53,9 @@ class Parser(TrlParser):
                 if key not in self._defaults or key in ("help", "config"):
                     raise InputError(f"{path}: unknown key '{key}'{self._nearest(key)}")
                 numeric = getattr(self._types[key], "__name__", "") in ("int", "float", "string_to_bool")
-                if numeric and isinstance(config[key], (list, dict)):
+                if key in self._lists and config[key] is not None:
+                    config[key] = self._list(path, key, config[key])
+                elif numeric and isinstance(config[key], (list, dict)):
                     raise InputError(f"{path}: {key} takes one value, not {config[key]}")
         # argparse converts and checks string defaults with the field's own type, and no others.
         defaults = {k: str(v) if isinstance(v, (int, float)) else v for k, v in config.items()}
@@ -65,6 +68,15 @@ class Parser(TrlParser):
         except (ValueError, TypeError) as e:  # a library's dataclass refuses a value
             raise InputError(" ".join(str(e).split())) from e
         return tuple(parsed[: self.count])
+
+    def _list(self, path: Path, key: str, value: Any) -> list[Any]:
+        """The values of a field that takes several: argparse checks no default that is a list."""
+        kind: Any = self._types[key] or str
+        try:
+            return [kind(str(one)) for one in (value if isinstance(value, list) else [value])]
+        except ValueError as e:
+            name = getattr(kind, "__name__", "")
+            raise InputError(f"{path}: {key}: expected {name} values, found {value}") from e
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
         known, unknown = super().parse_known_args(args, namespace)

@@ -49,7 +49,7 @@ class Writer:
     judge: Reader | None
     infiller: Reader | None
     strategies: Mapping[str, Strategy]
-    fill_masks: Callable[..., torch.Tensor]
+    fill_masks: Callable[..., torch.Tensor] | None
     prompts: dict[str, list[Prompt]]
     new: int
     batch_size: int
@@ -98,7 +98,7 @@ class Writer:
         return [_until(row, ends if isinstance(ends, list) else [ends]) for row in output[:, width:].tolist()]
 
     def _fill(self, passes: str, prompts: list[Prompt]) -> list[list[int]]:
-        assert self.infiller is not None
+        assert self.infiller is not None and self.fill_masks is not None
         model, tokenizer = self.infiller.model, self.infiller.tokenizer
         mask, never = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         rows = [p.ids + [mask] * len(p.own) + [tokenizer.sep_token_id] for p in prompts]

@@ -153,11 +153,12 @@ def write_report(
         "speed.png": lambda path: plot_speed(path, writer, metrics, speeds),
         "distribution.png": lambda path: plot_distribution(path, writer.model, texts, strategies),
     }
-    evaluation.write_records(folder, _samples(writer, pieces, lines), rows, plots)
+    evaluation.write_records(folder, text_rows(writer, pieces, lines), rows, plots)
     journal.remove()
 
 
-def _samples(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict]) -> Iterator[dict[str, Any]]:
+def text_rows(writer: Writer, pieces: Sequence[Piece], lines: Sequence[dict]) -> Iterator[dict[str, Any]]:
+    """Lines of samples.jsonl: every text."""
     for part, name in dict.fromkeys((piece.part, piece.name) for piece in pieces):
         for prompt, ids, noted in rows_of(writer, pieces, lines, part, name):
             line = {"part": part, "way": name, "prompt": prompt.text, "text": _text(writer, part, ids)}

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +119,16 @@ class Progress:
 
 
 def do_pieces(
-    run: Run, pieces: dict[str, Callable[[], dict[str, Any]]], journal: Journal
+    run: Run, pieces: Mapping[str, Callable[[], dict[str, Any]]], journal: Journal, others: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Do the pieces of work that the journal does not hold; the processes of the run share them. All lines, by key.
 
-    A piece's line is what it returns, with its key as "piece" and, unless it tells them, its "seconds". Raises
-    InputError where the journal holds pieces that are not among these.
+    A piece's line is what it returns, with its key as "piece" and, unless it tells them, its "seconds". Where work is
+    done in rounds, `others` are the keys of the other rounds. Raises InputError where the journal holds pieces that
+    are of none of them.
     """
     done = {line["piece"] for line in journal.lines}
-    if foreign := done - pieces.keys():
+    if foreign := done - pieces.keys() - set(others):
         raise InputError(
             f"{run.folder} holds scores of other work ({min(foreign)}): the data, the tokenizer or the code has "
             "changed since; --fresh moves them aside"

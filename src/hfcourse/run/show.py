@@ -83,6 +83,11 @@ MEASURES = {
     "distinct_2": "distinct",
     "self_bleu": "",
     "length": "",
+    "entries": "entries",
+    "k": "",
+    "temperature": "",
+    "lambda": "lambda",
+    "recall": "recall",
 }
 
 
