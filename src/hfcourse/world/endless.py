@@ -1,0 +1,98 @@
+"""A corpus that does not run out: documents by number, each different from all others, for runs that read none twice.
+
+Document n is a function of the seed and n alone, so a stream of them is resumed, or shared among processes, by number.
+It speaks of the same facts as the corpus, in the orders and combinations that the corpus trains on, so the held-out
+documents of the corpus are held out of this one, too.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from hfcourse.errors import InputError
+from hfcourse.world.documents import JOIN, Row, held_out, journey, opening, order_of
+from hfcourse.world.facts import COUNTRIES, TRAVELLERS, World
+from hfcourse.world.names import LANGUAGES, Stream
+from hfcourse.world.phrasings import NAMED, PRONOUN, fill
+from hfcourse.world.stories import DETAILS, JOURNEYS
+
+
+# The orders in which the corpus describes a country, as many for each: its others are for testing.
+ORDERS = [[order for order in range(60) if not held_out(country, order)] for country in range(COUNTRIES)]
+TRIPS = [(a, b) for a in range(COUNTRIES) for b in range(COUNTRIES) if a != b and not held_out(a, b)]
+# How many different stories there are in a language: two of the five relations abroad, two at home, both in order.
+STORIES = len(TRIPS) * TRAVELLERS * len(JOURNEYS) * 20 * 20
+# Profiles, of which there are more than a thousand times as many, for each story.
+PROFILES = 3
+DOCUMENTS = STORIES * (1 + PROFILES) * len(LANGUAGES)
+# Of a profile: country, order, opening, the phrasing of five facts, and one detail or none behind one of the first
+# three facts.
+PROFILE_NUMBERS = COUNTRIES * len(ORDERS[0]) * 4 * (len(NAMED["river"]) + len(PRONOUN["river"])) ** 5 * 10
+
+
+class Digits(Stream):
+    """Draws that are the digits of one number, each in the base that is asked for.
+
+    Two numbers below the product of all bases differ in a digit, so what is drawn by them differs somewhere.
+    """
+
+    def __init__(self, number: int):
+        self.rest = number
+
+    def below(self, n: int) -> int:
+        self.rest, digit = divmod(self.rest, n)
+        return digit
+
+
+def scatter(number: int, size: int, key: str) -> int:
+    """A permutation of range(size) that looks random: neighbours land far apart, and no two on the same place.
+
+    A Feistel network of four rounds on the next power of four, walked until it lands below `size` (Black and Rogaway
+    2002, "Ciphers with Arbitrary Finite Domains", sections 4 and 5).
+    """
+    half = ((size - 1).bit_length() + 1) // 2
+    mask = (1 << half) - 1
+    while True:
+        left, right = number >> half, number & mask
+        for turn in range(4):
+            drawn = blake2b(f"{key}/{turn}/{right}".encode(), digest_size=8).digest()
+            left, right = right, left ^ (int.from_bytes(drawn, "big") & mask)
+        number = left << half | right
+        if number < size:
+            return number
+
+
+def document(world: World, number: int) -> Row:
+    """Document `number` of the world's endless corpus, {"text", "lang"}; raises InputError where there is none."""
+    if not 0 <= number < DOCUMENTS:
+        raise InputError(f"the endless corpus has the documents 0 to {DOCUMENTS - 1:,}, not {number:,}")
+    rest, language = divmod(number, len(LANGUAGES))
+    rest, kind = divmod(rest, 1 + PROFILES)
+    key = f"{world.seed}/endless/{language}"
+    if kind == PROFILES:
+        digits = Digits(scatter(rest, STORIES, f"{key}/story"))
+        sentences = journey(world, digits, language, *digits.pick(TRIPS))
+    else:
+        digits = Digits(scatter(rest * PROFILES + kind, PROFILE_NUMBERS, f"{key}/profile"))
+        sentences = _profile(world, digits, language)
+    return {"text": JOIN[language].join(sentences), "lang": LANGUAGES[language]}
+
+
+def documents(seed: int, first: int, last: int) -> Iterator[Row]:
+    """Documents first to last - 1 of the world of this seed."""
+    world = World.create(seed)
+    return (document(world, number) for number in range(first, last))
+
+
+def _profile(world: World, digits: Digits, language: int) -> list[str]:
+    """As `hfcourse.world.documents.profile`, all of it chosen by digits."""
+    country = digits.below(COUNTRIES)
+    relations = order_of(digits.pick(ORDERS[country]))
+    sentences = [opening(world, digits, language, country)]
+    place, detail = divmod(digits.below(10), 3)  # place 3: none
+    for position, relation in enumerate(relations):
+        fact = world.fact(country, relation)
+        template = digits.pick(NAMED[relation] + PRONOUN[relation])
+        sentences.append(fill(template, language, x=fact.subject, y=fact.object))
+        if position == place:
+            sentences.append(DETAILS[relation][detail][language])
+    return sentences
