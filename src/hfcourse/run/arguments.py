@@ -31,7 +31,7 @@ class Parser(TrlParser):
         self.recipe, self.count = recipe, len(dataclasses)
         self.given: dict[str, Any] = {}
         self._defaults = vars(super().parse_known_args([])[0])
-        self._types = {action.dest: action.type for action in self._actions}
+        self._types = {action.dest: action.type for action in self._actions if action.nargs != "+"}
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message.removeprefix("argument ").strip() + f" (see python {self.prog} --help)")
@@ -51,7 +51,7 @@ class Parser(TrlParser):
             for key in config:
                 if key not in self._defaults or key in ("help", "config"):
                     raise InputError(f"{path}: unknown key '{key}'{self._nearest(key)}")
-                numeric = getattr(self._types[key], "__name__", "") in ("int", "float", "string_to_bool")
+                numeric = getattr(self._types.get(key), "__name__", "") in ("int", "float", "string_to_bool")
                 if numeric and isinstance(config[key], (list, dict)):
                     raise InputError(f"{path}: {key} takes one value, not {config[key]}")
         # argparse converts and checks string defaults with the field's own type, and no others.

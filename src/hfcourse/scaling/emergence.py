@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 LENGTHS = (1, 2, 4, 8, 16)
 
 

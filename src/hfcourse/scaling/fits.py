@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 DRAWS = 4000
 
 

@@ -1,9 +1,10 @@
 """Which runs the budgets pay for: each size at each budget, its steps and its learning rate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hfcourse.errors import InputError
+from hfcourse.scaling.flops import Decoder, training_flops
 
 
 @dataclass(frozen=True)
@@ -28,45 +29,80 @@ class Training:
         return f"{self.size}_c{self.budget}{probe}"
 
 
-def learning_rate(width: int, rate: float, at: int, power: float) -> float:
-    """The rule: `rate` at the width `at`, and elsewhere in proportion to width ** -power."""
-    return rate * (width / at) ** -power
+@dataclass(frozen=True)
+class Schedule:
+    """Sizes by name, cheapest budgets first (FLOPs), and all runs over sequences of `length` tokens."""
+
+    decoders: dict[str, Decoder]
+    length: int
+    budgets: list[float]
+    runs: list[Training]
+
+    @property
+    def steps(self) -> int:
+        """Of the longest run."""
+        return max(run.steps for run in self.runs)
+
+    def at(self, budget: int) -> dict[str, Training]:
+        """The runs that are compared at a budget, by size: without those that check the rates."""
+        return {run.size: run for run in self.runs if run.budget == budget and run.probe == 1}
+
+    def error(self) -> float:
+        """The largest relative difference between what a run takes and its budget: steps are whole."""
+        return max(abs(run.flops / self.budgets[run.budget - 1] - 1) for run in self.runs)
+
+    def describe(self) -> list[str]:
+        """A line a budget: the steps that it pays for, by size."""
+        lines = []
+        for number, budget in enumerate(self.budgets, 1):
+            steps = ", ".join(f"{size} {run.steps:,}" for size, run in self.at(number).items())
+            lines.append(f"c{number}, {budget:.3g} FLOPs a run: steps of {steps}")
+        probes = sum(run.probe != 1 for run in self.runs)
+        return [
+            *lines,
+            f"{len(self.runs)} runs, {probes} of them to check the rates; budgets kept to {self.error():.2%}",
+        ]
 
 
-def stretch(budgets: Sequence[float], cheapest: float, steps: int) -> list[float]:
-    """The budgets in the same proportions, but so that the longest run, of the cheapest size, takes `steps`.
-
-    cheapest: FLOPs of a step of that size.
-    """
-    return [budget / max(budgets) * cheapest * steps for budget in budgets]
+def rate_by_width(rate: float, power: float, decoders: Mapping[str, Decoder]) -> Callable[[int], float]:
+    """The rule: `rate` for the first of the sizes, for others that times (width / first width) ** -power."""
+    first = next(iter(decoders.values())).width if decoders else 1
+    return lambda width: rate * (width / first) ** -power
 
 
 def make_schedule(
+    decoders: Mapping[str, Decoder],
+    length: int,
+    rows: int,
     budgets: Sequence[float],
-    costs: Mapping[str, float],
-    tokens: int,
-    rates: Mapping[str, float],
+    max_steps: int,
+    rate: Callable[[int], float],
     probes: Sequence[float] = (),
-) -> list[Training]:
+) -> Schedule:
     """Every size at every budget, in whole steps; at the smallest budget with each of `probes` times its rate as well.
 
     Args:
-        budgets: FLOPs.
-        costs: FLOPs of a step, by size.
-        tokens: of a step.
-        rates: peak learning rates, by size.
+        length: T, tokens of a sequence; rows: sequences of a step.
+        budgets: FLOPs, or proportions where max_steps is above 0: then the longest run takes so many.
+        rate: the peak learning rate of a width.
 
     Raises:
         InputError: fewer than three sizes, which leave no parabola, or a budget that does not pay for one step.
     """
-    if len(costs) < 3:
-        raise InputError(f"--sizes: {len(costs)} are too few: a parabola needs three, and a fourth to be doubted by")
+    if len(decoders) < 3:
+        raise InputError(
+            f"--sizes: {len(decoders)} are too few: a parabola needs three, and a fourth to be doubted by"
+        )
     if not budgets or min(budgets) <= 0 or len(set(budgets)) < len(budgets):
         raise InputError(f"--budgets: expected different numbers of FLOPs above 0, not {list(budgets)}")
     if wrong := [probe for probe in probes if probe <= 0 or probe == 1]:
         raise InputError(f"--rate_probes are factors above 0 other than 1, not {wrong[0]:g}")
-    schedule = []
-    for number, budget in enumerate(sorted(budgets), 1):
+    costs = {size: training_flops(decoder, length) * rows * length for size, decoder in decoders.items()}
+    paid = sorted(budgets)
+    if max_steps > 0:
+        paid = [budget / paid[-1] * min(costs.values()) * max_steps for budget in paid]
+    runs = []
+    for number, budget in enumerate(paid, 1):
         for size, cost in costs.items():
             steps = round(budget / cost)
             if steps < 1:
@@ -74,25 +110,18 @@ def make_schedule(
                     f"--budgets: {budget:.3g} FLOPs do not pay for one step of {size}, which takes {cost:.3g}"
                 )
             for probe in (1.0, *probes) if number == 1 else (1.0,):
-                rate = rates[size] * probe
-                schedule.append(Training(size, number, steps, steps * cost, steps * tokens, rate, probe))
-    return schedule
+                peak = rate(decoders[size].width) * probe
+                runs.append(Training(size, number, steps, steps * cost, steps * rows * length, peak, probe))
+    return Schedule(dict(decoders), length, paid, runs)
 
 
-def budget_error(schedule: Sequence[Training], budgets: Sequence[float]) -> float:
-    """The largest relative difference between what a run takes and its budget: steps are whole."""
-    return max(abs(run.flops / sorted(budgets)[run.budget - 1] - 1) for run in schedule)
-
-
-def rate_regret(losses: Mapping[str, float], schedule: Sequence[Training]) -> float:
+def rate_regret(losses: Mapping[str, float], schedule: Schedule) -> float:
     """How much higher the loss of the rule's rate is than that of the best rate tried, relative, of the worst size.
 
     losses: by the name of the run. 0 where the rule's is the best for each size, or no other was tried.
     """
-    probed = {run.size for run in schedule if run.probe != 1}
-    tried = {size: [run for run in schedule if run.size == size and run.budget == 1] for size in probed}
     regrets = [
-        losses[next(run.name for run in runs if run.probe == 1)] / min(losses[run.name] for run in runs) - 1
-        for runs in tried.values()
+        losses[chosen.name] / min(losses[run.name] for run in schedule.runs if (run.size, run.budget) == (size, 1)) - 1
+        for size, chosen in schedule.at(1).items()
     ]
-    return max(regrets, default=0.0)
+    return max(regrets)

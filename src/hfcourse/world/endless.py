@@ -62,9 +62,7 @@ def scatter(number: int, size: int, key: str) -> int:
 
 
 def document(world: World, number: int) -> Row:
-    """Document `number` of the world's endless corpus, {"text", "lang"}; raises InputError where there is none."""
-    if not 0 <= number < DOCUMENTS:
-        raise InputError(f"the endless corpus has the documents 0 to {DOCUMENTS - 1:,}, not {number:,}")
+    """Document `number`, below DOCUMENTS, of the world's endless corpus: {"text", "lang"}."""
     rest, language = divmod(number, len(LANGUAGES))
     rest, kind = divmod(rest, 1 + PROFILES)
     key = f"{world.seed}/endless/{language}"
@@ -78,7 +76,9 @@ def document(world: World, number: int) -> Row:
 
 
 def documents(seed: int, first: int, last: int) -> Iterator[Row]:
-    """Documents first to last - 1 of the world of this seed."""
+    """Documents first to last - 1 of the world of this seed; raises InputError beyond DOCUMENTS, its end after all."""
+    if last > DOCUMENTS:
+        raise InputError(f"the endless corpus ends at {DOCUMENTS:,} documents, and this run takes {last:,}")
     world = World.create(seed)
     return (document(world, number) for number in range(first, last))
 
