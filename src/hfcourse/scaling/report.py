@@ -103,17 +103,17 @@ def metrics(found: Found, counter_difference: float) -> dict[str, float]:
 
 
 def table(found: Found) -> list[dict[str, str]]:
-    """A row a size: N, and at each budget the loss, the best with a star, and the tokens that it took."""
+    """A row a size: N, and at each budget C the loss, a star at the best, and in brackets the tokens that it took."""
     schedule, rows = found.schedule, []
     for size, decoder in schedule.decoders.items():
         rate = schedule.at(1)[size].rate
         row = {"size": size, "N": short(decoder.parameters), "rate": f"{rate:.2g}"}
-        row["FLOPs a token"] = f"{training_flops(decoder, schedule.length):.3g}"
+        row["FLOPs/token"] = f"{training_flops(decoder, schedule.length):.2g}"
         for number, budget in enumerate(schedule.budgets, 1):
             runs = schedule.at(number)
             loss = found.losses[runs[size].name]
             star = " *" if loss == min(found.losses[run.name] for run in runs.values()) else ""
-            row[f"{budget:.2g} FLOPs"] = f"{loss:.3f}{star} ({short(runs[size].tokens)} tokens)"
+            row[f"C {budget:.1e}"] = f"{loss:.3f}{star} ({short(runs[size].tokens)})"
         rows.append(row)
     return rows
 

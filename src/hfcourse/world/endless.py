@@ -1,8 +1,8 @@
 """A corpus that does not run out: documents by number, each different from all others, for runs that read none twice.
 
 Document n is a function of the seed and n alone, so a stream of them is resumed, or shared among processes, by number.
-It speaks of the same facts as the corpus, in the orders and combinations that the corpus trains on, so the held-out
-documents of the corpus are held out of this one, too.
+It speaks of the same facts as the corpus, in the orders and combinations that the corpus trains on; its held-out
+documents, and the corpus's, have others.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,20 @@ from hfcourse.world.phrasings import NAMED, PRONOUN, fill
 from hfcourse.world.stories import DETAILS, JOURNEYS
 
 
-# The orders in which the corpus describes a country, as many for each: its others are for testing.
-ORDERS = [[order for order in range(60) if not held_out(country, order)] for country in range(COUNTRIES)]
-TRIPS = [(a, b) for a in range(COUNTRIES) for b in range(COUNTRIES) if a != b and not held_out(a, b)]
+# By whether they are for testing: the orders in which each country is described, and from where to where one travels.
+ORDERS = [[[o for o in range(60) if held_out(c, o) == test] for c in range(COUNTRIES)] for test in (False, True)]
+PAIRS = [(a, b) for a in range(COUNTRIES) for b in range(COUNTRIES) if a != b]
+TRIPS = [[trip for trip in PAIRS if held_out(*trip) == test] for test in (False, True)]
 # How many different stories there are in a language: two of the five relations abroad, two at home, both in order.
-STORIES = len(TRIPS) * TRAVELLERS * len(JOURNEYS) * 20 * 20
+STORIES = [len(trips) * TRAVELLERS * len(JOURNEYS) * 20 * 20 for trips in TRIPS]
 # Profiles, of which there are more than a thousand times as many, for each story.
 PROFILES = 3
-DOCUMENTS = STORIES * (1 + PROFILES) * len(LANGUAGES)
+# Documents that stand in files, to be looked at, to train a tokenizer on, and to be tested by.
+TRAIN_SAMPLE, TEST_SAMPLE = 2000, 320
+DOCUMENTS = STORIES[False] * (1 + PROFILES) * len(LANGUAGES)
 # Of a profile: country, order, opening, the phrasing of five facts, and one detail or none behind one of the first
-# three facts.
-PROFILE_NUMBERS = COUNTRIES * len(ORDERS[0]) * 4 * (len(NAMED["river"]) + len(PRONOUN["river"])) ** 5 * 10
+# three facts; the fewer that are for testing are counted.
+PROFILE_NUMBERS = COUNTRIES * len(ORDERS[True][0]) * 4 * (len(NAMED["river"]) + len(PRONOUN["river"])) ** 5 * 10
 
 
 class Digits(Stream):
@@ -61,18 +64,23 @@ def scatter(number: int, size: int, key: str) -> int:
             return number
 
 
-def document(world: World, number: int) -> Row:
-    """Document `number`, below DOCUMENTS, of the world's endless corpus: {"text", "lang"}."""
+def document(world: World, number: int, test: bool = False) -> Row:
+    """Document `number`, below DOCUMENTS, of the world's endless corpus, or of its held-out one: {"text", "lang"}."""
     rest, language = divmod(number, len(LANGUAGES))
     rest, kind = divmod(rest, 1 + PROFILES)
-    key = f"{world.seed}/endless/{language}"
+    key = f"{world.seed}/endless/{language}/{'test' if test else 'train'}"
     if kind == PROFILES:
-        digits = Digits(scatter(rest, STORIES, f"{key}/story"))
-        sentences = journey(world, digits, language, *digits.pick(TRIPS))
+        digits = Digits(scatter(rest, STORIES[test], f"{key}/story"))
+        sentences = journey(world, digits, language, *digits.pick(TRIPS[test]))
     else:
         digits = Digits(scatter(rest * PROFILES + kind, PROFILE_NUMBERS, f"{key}/profile"))
-        sentences = _profile(world, digits, language)
+        sentences = _profile(world, digits, language, ORDERS[test])
     return {"text": JOIN[language].join(sentences), "lang": LANGUAGES[language]}
+
+
+def sample(world: World, test: bool) -> list[Row]:
+    """The first TRAIN_SAMPLE documents, or TEST_SAMPLE that are held out."""
+    return [document(world, number, test) for number in range(TEST_SAMPLE if test else TRAIN_SAMPLE)]
 
 
 def documents(seed: int, first: int, last: int) -> Iterator[Row]:
@@ -83,10 +91,10 @@ def documents(seed: int, first: int, last: int) -> Iterator[Row]:
     return (document(world, number) for number in range(first, last))
 
 
-def _profile(world: World, digits: Digits, language: int) -> list[str]:
+def _profile(world: World, digits: Digits, language: int, orders: list[list[int]]) -> list[str]:
     """As `hfcourse.world.documents.profile`, all of it chosen by digits."""
     country = digits.below(COUNTRIES)
-    relations = order_of(digits.pick(ORDERS[country]))
+    relations = order_of(digits.pick(orders[country]))
     sentences = [opening(world, digits, language, country)]
     place, detail = divmod(digits.below(10), 3)  # place 3: none
     for position, relation in enumerate(relations):
