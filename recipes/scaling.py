@@ -107,7 +107,7 @@ def main():
         facts["runs"] = schedule.describe()
         run.plan(trainer, tokenizer, f"{len(schedule.runs)} runs", facts)
 
-        run.train(trainer, trainer.evaluate)
+        run.train(trainer, lambda: {"loss": trainer.evaluate()["eval_loss"]})
         found = find(schedule, trainer.evaluate(), trainer.state.log_history, training.seed)
 
         notes = [facts["train"], facts["eval"], *data.notes, *facts["runs"], *winners(found), "![](emergence.png)"]

@@ -78,6 +78,18 @@ def test_a_run_ends_with_its_budget_and_stays_as_it_is(finished):
         assert (middle[f"eval_loss_{run}"] == last[f"eval_loss_{run}"]) == (steps[run] <= 6)
 
 
+def test_rates_follow_the_rule_and_fall_over_the_steps_of_their_own_run(finished):
+    folder = finished("scaling").folder
+    lines = log(folder)
+    order = [f"{size}_c1{probe}" for size in SIZES for probe in ("", "_rate_2")] + [f"{size}_c2" for size in SIZES]
+    for step in (4, 8, 12):
+        state = torch.load(folder / f"checkpoint-{step}" / "scheduler.pt", weights_only=True)
+        for run, rate in zip(order, state["_last_lr"][::2], strict=True):
+            steps = sum(f"loss_{run}" in line for line in lines)
+            peak = 2e-3 * (int(run[1:3]) / 16) ** -0.5 * (2 if "rate" in run else 1)
+            assert rate == pytest.approx(peak * max(0, steps - step) / (steps - 2))  # two of them warm up
+
+
 def test_a_run_is_trained_as_it_is_among_fewer(finished, runner, config):
     """Other runs of the same schedule, finished or not, with other rates, move nothing."""
     folder = finished("scaling").folder
