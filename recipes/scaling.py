@@ -11,11 +11,11 @@ suddenly, or is it counted so (Schaeffer et al. 2023)?
 
 Result: docs/concepts/scaling.md. Metrics: loss_<run>, nats a token, held-out (a run is <size>_c<n>, n the budget from
 1 up, with _rate_<factor> where another rate was tried); best_parameters_c<n>, best_tokens_c<n>, best_loss_c<n>,
-bracketed_c<n> (1: the best lies between the sizes); size_exponent, data_exponent (N, D ~ C ** it), with _lower, _upper
-(95 %, from four sizes on); of L = 2, 4, 8, 16 tokens in a row effective_length_<L> (k: all are right with p ** k, p of
-one token), explained_<L> (share of variance) and, from L = 1, late_share_<L> (of its gain, in the last third of the
-loss's fall); relative: rate_regret (the rule's rate against the best tried), budget_error, counter_difference (FLOPs,
-formula against torch's counter), rule_of_thumb_<size> (6 N D against FLOPs).
+bracketed_c<n> (1: the best lies between the sizes); where all do, size_exponent, data_exponent (N, D ~ C ** it), with
+_lower, _upper (95 %, from four sizes on); of L = 2, 4, 8, 16 tokens in a row effective_length_<L> (k: all are right
+with p ** k, p of one token), explained_<L> (share of variance) and, from L = 1, late_share_<L> (of its gain, in the
+last third of the loss's fall); relative: rate_regret (the rule's rate against the best tried), budget_error,
+counter_difference (FLOPs, formula against torch's counter), rule_of_thumb_<size> (6 N D against FLOPs).
 """
 
 from dataclasses import dataclass, field

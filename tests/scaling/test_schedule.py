@@ -73,7 +73,9 @@ def test_the_regret_of_the_rule_is_that_of_its_worst_size():
         ({"budgets": [1e11, 1.5e8]}, "do not pay for one step of d64"),
         ({"budgets": []}, "--budgets: expected different numbers"),
         ({"budgets": [1e11, 1e11]}, "--budgets: expected different numbers"),
-        ({"probes": [1.0]}, "--rate_probes are factors above 0 other than 1, not 1"),
+        ({"probes": [1.0]}, "--rate_probes are different factors above 0 other than 1, not .1.0."),
+        ({"probes": [2.0, 2.0]}, "--rate_probes are different factors"),
+        ({"probes": [-1.0]}, "--rate_probes are different factors above 0"),
     ],
 )
 def test_refusals(changes, said):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -27,6 +28,8 @@ def read_sizes(value: Any) -> dict[str, dict[str, Any]]:
         found = value
     if not isinstance(found, dict) or not all(isinstance(sizes, dict) for sizes in found.values()):
         raise InputError("--sizes is a mapping of names to architectures (model_type and sizes), see configs/scaling")
+    if wrong := [name for name in found if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]:
+        raise InputError(f"--sizes: a name has letters, digits, _ and - alone, not '{wrong[0]}'")
     return found
 
 
@@ -47,7 +50,7 @@ def block_length(configs: dict[str, PreTrainedConfig]) -> int:
 def dimensions(config: PreTrainedConfig) -> dict[str, Any]:
     """The sizes of a decoder as `hfcourse.scaling.flops.Decoder` names them; raises InputError for another family."""
     if config.model_type not in COUNTED or getattr(config, "is_encoder_decoder", False):
-        raise InputError(f"--architecture: FLOPs are counted for {', '.join(COUNTED)}, not for {config.model_type}")
+        raise InputError(f"--sizes: FLOPs are counted for {', '.join(COUNTED)}, not for {config.model_type}")
     width, heads = config.hidden_size, config.num_attention_heads
     head = getattr(config, "head_dim", None) or width // heads
     inner = getattr(config, "n_inner", None) or getattr(config, "intermediate_size", None) or 4 * width
@@ -104,11 +107,13 @@ class Ladder(nn.Module):
 
     def forward(self, names: list[str], input_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean losses (R) of the named runs and, in evaluation, whether each token is the likeliest: (R, B, T - 1)."""
-        outputs = [self.models[name](input_ids=input_ids, labels=labels) for name in names]
-        losses = torch.stack([output.loss for output in outputs])
-        if self.training:
-            return losses, None
-        return losses, torch.stack([output.logits[:, :-1].argmax(-1) == labels[:, 1:] for output in outputs])
+        losses, right = [], []
+        for name in names:  # an evaluation holds the logits of one model at a time
+            output = self.models[name](input_ids=input_ids, labels=labels)
+            losses.append(output.loss)
+            if not self.training:
+                right.append(output.logits[:, :-1].argmax(-1) == labels[:, 1:])
+        return torch.stack(losses), torch.stack(right) if right else None
 
 
 class LadderTrainer(TogetherTrainer):

@@ -35,7 +35,7 @@ def effective_length(accuracy: Array, exact: Array, most: float) -> tuple[float,
     """k for which accuracy ** k is nearest to `exact` (both (P,), of P points), and the share of variance explained.
 
     k is below the number of tokens where being right at one makes being right at the next likelier, and above it where
-    what nobody can tell, such as the subject of the next sentence, comes at regular distances: few rows are without it.
+    what nobody can tell, such as what the next sentence is about, comes at even distances: few rows are without it.
     """
     powers = np.linspace(0, most, 2001)
     errors = ((accuracy ** powers[:, None] - exact) ** 2).sum(1)

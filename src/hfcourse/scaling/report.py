@@ -25,9 +25,10 @@ class Law:
 class Found:
     """All that was measured and fitted.
 
-    losses: final ones, by run. sizes, tokens: for each budget the valley over N and over D; laws: "size" and "data",
-    where there are two budgets or more. points: {L: (losses, shares of L tokens in a row that were all right)}, of
-    every run at every evaluation; powers: {L: (effective length, variance explained)}; late: {L: late share}.
+    losses: final ones, by run. sizes, tokens: for each budget the valley over N and over D. laws: "size" and "data",
+    of two budgets or more, all with their lowest point between the sizes: the end of what was tried is no best. points:
+    {L: (losses, shares of L tokens in a row that were all right)}, of every run at every evaluation. powers: {L:
+    (effective length, variance explained)}. late: {L: late share}.
     """
 
     schedule: Schedule
@@ -57,7 +58,7 @@ def find(schedule: Schedule, final: Mapping[str, float], history: Sequence[dict[
         tokens.append(Valley(np.array([float(run.tokens) for run in there]), measured))
     laws, compute = {}, np.array(schedule.budgets)
     for what, valleys in (("size", sizes), ("data", tokens)):
-        if len(compute) > 1:
+        if len(compute) > 1 and all(valley.curved for valley in valleys):
             value, factor = exponent(compute, np.array([valley.lowest[0] for valley in valleys]))
             laws[what] = Law(value, factor, interval(compute, valleys, seed))
     points = collect_points(schedule, history)
@@ -132,6 +133,8 @@ def winners(found: Found) -> list[str]:
             f"{losses[smallest] - losses[winner]:.3f} below {smallest}, "
             f"{losses[largest] - losses[winner]:.3f} below {largest}."
         )
+    if len(lines) > 1 and not found.laws:
+        lines.append("No exponent is fitted: at some budget the best lies at an end of the sizes.")
     return lines
 
 

@@ -31,7 +31,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Sizes by name, cheapest budgets first (FLOPs), and all runs over sequences of `length` tokens."""
+    """Sizes by name, smallest first, budgets (FLOPs), too, and all runs over sequences of `length` tokens."""
 
     decoders: dict[str, Decoder]
     length: int
@@ -95,8 +95,9 @@ def make_schedule(
         )
     if not budgets or min(budgets) <= 0 or len(set(budgets)) < len(budgets):
         raise InputError(f"--budgets: expected different numbers of FLOPs above 0, not {list(budgets)}")
-    if wrong := [probe for probe in probes if probe <= 0 or probe == 1]:
-        raise InputError(f"--rate_probes are factors above 0 other than 1, not {wrong[0]:g}")
+    if min(probes, default=2) <= 0 or len({1.0, *probes}) <= len(probes):
+        raise InputError(f"--rate_probes are different factors above 0 other than 1, not {list(probes)}")
+    decoders = dict(sorted(decoders.items(), key=lambda item: item[1].parameters))
     costs = {size: training_flops(decoder, length) * rows * length for size, decoder in decoders.items()}
     paid = sorted(budgets)
     if max_steps > 0:
@@ -112,7 +113,7 @@ def make_schedule(
             for probe in (1.0, *probes) if number == 1 else (1.0,):
                 peak = rate(decoders[size].width) * probe
                 runs.append(Training(size, number, steps, steps * cost, steps * rows * length, peak, probe))
-    return Schedule(dict(decoders), length, paid, runs)
+    return Schedule(decoders, length, paid, runs)
 
 
 def rate_regret(losses: Mapping[str, float], schedule: Schedule) -> float:
