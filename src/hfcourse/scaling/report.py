@@ -26,8 +26,8 @@ class Found:
     """All that was measured and fitted.
 
     losses: final ones, by run. sizes, tokens: for each budget the valley over N and over D. laws: "size" and "data",
-    of two budgets or more, all with their lowest point between the sizes: the end of what was tried is no best. points:
-    {L: (losses, shares of L tokens in a row that were all right)}, of every run at every evaluation. powers: {L:
+    of two budgets or more, all with their lowest point between the sizes: an end of these is no best. points: {L:
+    (losses, shares of L tokens in a row that were all right)}, of every run at every evaluation. powers: {L:
     (effective length, variance explained)}. late: {L: late share}.
     """
 
