@@ -95,6 +95,16 @@ def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
     write_text(path, "".join(dict.fromkeys(filter(None, map(metric_line, history)))))
 
 
+def draw_pictures(folder: Path, history: list[dict[str, Any]], curves: dict[str, Any]) -> None:
+    """curves.png with the panels of `plot_curves`, or each of `curves` {file name: what draws it into a path}."""
+    drawn = {name: draw for name, draw in curves.items() if callable(draw)}
+    for name, draw in drawn.items():
+        with staged(folder / name) as path:
+            draw(path)
+    if not drawn:
+        plot_curves(folder / "curves.png", history, curves)
+
+
 def plot_curves(path: Path, history: list[dict[str, Any]], panels: dict[str, list[str]]) -> None:
     """A picture with one panel for each of `panels` {title: metric names} that has values, over optimiser steps."""
     import matplotlib

@@ -14,7 +14,7 @@ from hfcourse.run.card import write_card
 from hfcourse.run.checkpoints import room_for, set_damaged_aside
 from hfcourse.run.files import read_json, remove, write_json, write_text
 from hfcourse.run.hub import PushError, check_write, push_folder
-from hfcourse.run.record import environment, peak_memory, plot_curves, what_changed, write_metrics
+from hfcourse.run.record import draw_pictures, environment, peak_memory, what_changed, write_metrics
 from hfcourse.run.show import finished_results, show_results, show_samples
 from hfcourse.run.signals import Interrupted, Signals
 
@@ -208,9 +208,16 @@ class Run:
         set_seed(self.training.seed)
 
     def finish(
-        self, trainer: Any, metrics: dict[str, float], curves: dict[str, list[str]], card: dict[str, Any] | None = None
+        self,
+        trainer: Any,
+        metrics: dict[str, float],
+        curves: dict[str, list[str]] | dict[str, Callable[[Path], None]],
+        card: dict[str, Any] | None = None,
     ) -> None:
-        """Write weights, tokenizer, curves, card and, last of all, results.json; show them; push if asked to."""
+        """Write weights, tokenizer, curves, card and, last of all, results.json; show them; push if asked to.
+
+        `curves`: panels of curves.png for `plot_curves`; or, by the name of each picture, what draws it into a path.
+        """
         writing = self.folder / ".writing-final"
         self.on_main(lambda: remove(writing))
         with room_for(writing, self.last_checkpoint):
@@ -225,7 +232,7 @@ class Run:
                 os.replace(file, self.folder / file.name)
             writing.rmdir()
             write_metrics(self.folder / "metrics.jsonl", history)
-            plot_curves(self.folder / "curves.png", history, curves)
+            draw_pictures(self.folder, history, curves)
 
         self.conclude({"metrics": metrics, "steps": trainer.state.global_step, **speed}, write, card or {})
 

@@ -1,13 +1,12 @@
 """The reference Transformer and transformers' own model of the same family, trained in lock-step by one Trainer."""
 
-from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
 from hfcourse.run.convert import from_hf
 from hfcourse.run.models import from_scratch
 from hfcourse.run.speed import OBJECTIVES, SIDES, follow
-from hfcourse.run.trainer import RunTrainer
+from hfcourse.run.together import TogetherTrainer
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +45,7 @@ class Twins(nn.Module):
         return torch.stack(losses)
 
 
-class TwinTrainer(RunTrainer):
+class TwinTrainer(TogetherTrainer):
     """Trains Twins on the sum of their losses, of which each model's gradient is that of its own loss alone.
 
     Besides `loss`, the sum, the log has `loss_<family>` and `loss_<family>_transformers`, and each evaluation the same
@@ -56,11 +55,15 @@ class TwinTrainer(RunTrainer):
     def __init__(self, *args: Any, **kwargs: Any):
         self.twins: Twins = kwargs["model"]
         self.families = list(self.twins.pairs)
-        kwargs["args"].label_names = ["labels"]  # which the Trainer looks for in the signature of a model
         kwargs["args"].ddp_find_unused_parameters = False
         super().__init__(*args, **kwargs)
         self.causal = self.families[0] == "gpt2"
-        self.model_accepts_loss_kwargs = True  # so that the Trainer counts a step's labels
+
+    def parts(self) -> list[nn.Module]:
+        return list(self.twins.models.values())
+
+    def checkpoints(self) -> dict[str, Any]:
+        return {family: pair["reference"] for family, pair in self.twins.pairs.items()}
 
     def labels(self, inputs: dict[str, Tensor]) -> list[Tensor]:
         """The labels (B, T) that each family's loss looks at."""
@@ -127,21 +130,3 @@ class TwinTrainer(RunTrainer):
         own = torch.tensor([self.meters[f"difference_{family}"] for family in self.families], device=self.args.device)
         largest = self.accelerator.gather(own[None]).amax(0)
         return dict(zip(self.families, largest.tolist(), strict=True))
-
-    def _clip_grad_norm(self, model: Any) -> Tensor:
-        """Each model by its own norm, so that none feels another's gradients; returns the norm of all."""
-        clip, most = self.accelerator.clip_grad_norm_, self.args.max_grad_norm
-        return torch.stack([clip(m.parameters(), most) for m in self.twins.models.values()]).norm()
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        # A state_dict has tied weights twice, which safetensors refuses.
-        super()._save(output_dir, {name: p.detach() for name, p in self.twins.named_parameters()})
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """All models in one file, which training continues from; at the end each reference as a checkpoint, too."""
-        super().save_model(output_dir, _internal_call)
-        if output_dir is not None and self.args.should_save and not _internal_call:
-            for family, pair in self.twins.pairs.items():
-                parts: tuple[Any, ...] = (pair["reference"], self.processing_class)
-                for part in parts:
-                    part.save_pretrained(Path(output_dir) / family)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hfcourse.errors import InputError
 from hfcourse.world.card import card
 from hfcourse.world.documents import Row, corpus
+from hfcourse.world.endless import sample
 from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.icl_tasks import icl_tasks
@@ -39,6 +40,7 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"elsewhere/{split}.jsonl"] = corpus(elsewhere, split == "test")[:rows]
     for split, test in (("train", False), ("test", True)):
         found[f"corpus/{split}.jsonl"] = corpus(world, test)
+        found[f"endless/{split}.jsonl"] = sample(world, test)
         found[f"sft/{split}.jsonl"] = sft(world, test)
         found[f"people/{split}.jsonl"] = people(world, test)
         found[f"people_preferences/{split}.jsonl"] = people_preferences(world, test)

@@ -59,7 +59,7 @@ def profile(world: World, stream: Stream, language: int, test: bool) -> list[str
     country = stream.deal(("profile", language), PROFILED)
     order = stream.pick([order for order in range(60) if held_out(country, order) == test])
     sentences = [opening(world, stream, language, country)]
-    for position, relation in enumerate(_order(order)):
+    for position, relation in enumerate(order_of(order)):
         sentences.append(statement(world, stream, language, country, relation, named=stream.chance(0.5)))
         if position < 3 and stream.chance(0.2):
             sentences.append(stream.pick(DETAILS[relation])[language])
@@ -81,7 +81,11 @@ def story(world: World, stream: Stream, language: int, test: bool) -> list[str]:
 
     Travellers are namesakes, at home somewhere else in each story, so nothing but the first sentence tells.
     """
-    a, b = _two_countries(stream, test)
+    return journey(world, stream, language, *_two_countries(stream, test))
+
+
+def journey(world: World, stream: Stream, language: int, a: int, b: int) -> list[str]:
+    """The story of a traveller from country a in country b."""
     slots = {f"{relation}_a": world.fact(a, relation).object for relation in RELATIONS}
     slots |= {f"{relation}_b": world.fact(b, relation).object for relation in RELATIONS}
     slots |= {"t": stream.pick(world.travellers), "a": world.countries[a], "b": world.countries[b]}
@@ -146,7 +150,7 @@ def _two_countries(stream: Stream, test: bool) -> tuple[int, int]:
             return a, b
 
 
-def _order(index: int) -> list[str]:
+def order_of(index: int) -> list[str]:
     """The relations in the order whose first three are the index-th of the 60 ways to choose them."""
     rest = list(RELATIONS)
     first = [rest.pop(digit) for digit in (index % 5, index // 5 % 4, index // 20)]
