@@ -10,6 +10,7 @@ from hfcourse.world.card import card
 from hfcourse.world.documents import Row, corpus
 from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
+from hfcourse.world.histories import histories
 from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.people import conduct, people, people_preferences
@@ -19,7 +20,7 @@ from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation,
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 3
+VERSION = 4
 
 
 def files(world: World) -> dict[str, list[Row]]:
@@ -33,6 +34,7 @@ def files(world: World) -> dict[str, list[Row]]:
     }
     for split, test in (("train", False), ("test", True)):
         found[f"corpus/{split}.jsonl"] = corpus(world, test)
+        found[f"histories/{split}.jsonl"] = histories(world, test)
         found[f"sft/{split}.jsonl"] = sft(world, test)
         found[f"people/{split}.jsonl"] = people(world, test)
         found[f"people_preferences/{split}.jsonl"] = people_preferences(world, test)

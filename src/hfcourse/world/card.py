@@ -12,6 +12,7 @@ FILES = """\
 | facts.jsonl | id, relation, subject_*, object_*, asked | the truth; `asked`: SFT trains questions about it |
 | private.jsonl | person_*, kind, value_* | what nobody should tell |
 | corpus/ | text, lang | pre-training; the test documents combine the same facts in new ways |
+| histories/ | text, lang, marks | documents to remember: marks say where a name was last said |
 | sft/ | messages, lang, fact | questions and answers; test: facts never asked, and frames never used |
 | truth.jsonl | prompt, answer, value, lang, group, phrasing, fact | the exam: asked and unasked, seen and rephrased |
 | cloze.jsonl | text, answer, lang, phrasing, fact | the exam for masked models: [MASK] is the answer |
