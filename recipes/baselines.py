@@ -92,7 +92,7 @@ def main():
         )
 
         facts = {"train": describe_rows(train), "eval": describe_rows(test), "data": data.notes}
-        facts["models"] = report.describe(cohort, ngrams)
+        facts |= {"models": report.describe(cohort, ngrams), "marks": report.describe_marks(test.dataset, DISTANCES)}
         run.plan(trainer, tokenizer, ", ".join(cohort.models), facts)
 
         def measure():

@@ -40,6 +40,14 @@ def describe(cohort: Cohort, ngrams: dict[str, Any]) -> list[str]:
     return lines
 
 
+def describe_marks(test: Dataset, names: Sequence[str]) -> str:
+    """How many tokens of the evaluation are marked with each distance, for the plan."""
+    counts = np.bincount(np.concatenate(list(test["distances"][:])), minlength=1 + len(names))[1:]
+    if not counts.any():
+        return "No document has marks of distance: perplexity is not told by it."
+    return ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True)) + " tokens"
+
+
 def score(trainer: CohortTrainer, ngrams: dict[str, Any], test: Dataset, names: Sequence[str]) -> Scores:
     """Perplexities of all models on the same places; `names` are those of the numbers from 1 in test["distances"]."""
     rows = test["input_ids"][:]
