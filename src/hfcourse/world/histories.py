@@ -14,7 +14,7 @@ from hfcourse.world.names import LANGUAGES, Pair, Stream, pairs
 
 # English, Chinese.
 TRAIN_HISTORIES, TEST_HISTORIES = (9500, 3500), (250, 100)
-# Where the needed word was last said: in the same sentence, in an earlier one, or in the first alone, FAR or more back.
+# Where the needed word was last said: in the same sentence, in an earlier one, in the first alone and FAR or more back.
 SENTENCE, EARLIER, START = "sentence", "earlier", "start"
 FAR = 3
 STOPS = 2  # at most
