@@ -48,8 +48,9 @@ class BaselinesArguments(RunArguments, DataArguments):
     )
     vocab_size: int = field(default=1024, metadata={"help": "Size of the tokenizer to train."})
     block_size: int = field(default=128, metadata={"help": "Longest row; a longer document makes several."})
-    prompt_tokens: int = field(default=32, metadata={"help": "Tokens of a document that each model continues."})
-    generated_tokens: int = field(default=64, metadata={"help": "Tokens that each model writes."})
+    generated_tokens: int = field(
+        default=64, metadata={"help": "Tokens that each model writes behind the first of a document."}
+    )
     speed_rounds: int = field(default=3, metadata={"help": "Timed rounds of each model; 0 times nothing."})
 
     def __post_init__(self):
@@ -73,7 +74,7 @@ def main():
         train, test = (to_rows(split, tokenizer, script.block_size, data.notes) for split in (data.train, data.test))
         rows, objective = train.dataset["input_ids"][:], Objective(tokenizer, training.seed)
 
-        longest = max(script.block_size, script.prompt_tokens + script.generated_tokens)
+        longest = max(script.block_size, report.PROMPT + script.generated_tokens)
         cohort = Cohort(script.architectures, tokenizer, training.seed, longest, training.learning_rate)
 
         def count(order):
@@ -104,12 +105,12 @@ def main():
         metrics = {f"{name}_before": value for name, value in before.items()} | report.name_metrics(scored)
         metrics |= {f"parameters_{name}": size for name, size in report.sizes(cohort, ngrams).items()}
 
-        lengths = (script.prompt_tokens, script.generated_tokens, script.speed_rounds)
+        timing = (script.generated_tokens, script.speed_rounds)
         card = {
             "what": " ".join(__doc__.split("\n\n")[1].split()),
             "data": [facts["train"], facts["eval"], *data.notes],
             "tables": [("Perplexity of held-out documents", *models_table(metrics))],
-            "samples": run.on_main(lambda: report.write_report(run.folder, trainer, ngrams, count, scored, lengths)),
+            "samples": run.on_main(lambda: report.write_report(run.folder, trainer, ngrams, count, scored, *timing)),
             "samples_title": "Speed, and what each model writes",
         }
         run.finish(trainer, metrics, {"held-out loss": trainer.names("eval_"), "loss": trainer.names()}, card)

@@ -29,7 +29,6 @@ SMALL = {
     "block_size": 64,
     "orders": 3,
     "architectures": ARCHITECTURES,
-    "prompt_tokens": 16,
     "generated_tokens": 8,
     "speed_rounds": 0,
     "max_steps": 12,
@@ -158,9 +157,12 @@ def test_documents_of_one_token_and_without_marks_and_speeds(runner, config, row
         (["--architectures", "{gru: {model_type: recurrent, cell: gru}}"], "no cell 'gru', but bag, rnn, lstm"),
         (
             ["--architectures", "{a: {model_type: gpt2, n_positions: 40}}"],
-            "a has 40 positions, but rows of --block_size",
+            "a has 40 positions, but --block_size or --block_size",
         ),
-        (["--generated_tokens", "120"], "gpt2 has 128 positions, but rows of --block_size tokens and texts of"),
+        (
+            ["--generated_tokens", "120"],
+            "gpt2 has 128 positions, but --block_size or --generated_tokens behind a text take 152",
+        ),
         (["--block_size", "1"], "--block_size must be at least 2, not 1"),
         (["--orders", "0"], "--orders must be at least 1, not 0"),
         (["--streaming", "true"], "--streaming has no effect here"),

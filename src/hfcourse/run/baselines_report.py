@@ -15,6 +15,7 @@ from datasets import Dataset
 
 Scores = dict[str, dict[str, float]]  # {model: {"": perplexity, "_<distance>": perplexity}}
 SPEEDS, PICTURE = "speed.json", "distance.png"
+PROMPT = 32  # tokens of a document that each model continues, at most
 SPEED_TITLES = {
     "training": "training, tokens/s",
     "training_one_row": "one text at a time",
@@ -82,17 +83,18 @@ def write_report(
     ngrams: dict[str, Any],
     count: Callable[[int], Any],
     scores: Scores,
-    lengths: tuple[int, int, int],
+    generated: int,
+    rounds: int,
 ) -> list[dict[str, str]]:
     """Write SPEEDS and PICTURE; returns a row for each model: how fast it is, and what it writes behind a text.
 
-    `lengths`: tokens of the text, tokens to write, timed rounds. `count(order)` makes an n-gram model anew.
+    `generated` tokens follow PROMPT of a document; speed is measured in so many `rounds`, if in any. `count(order)`
+    makes an n-gram model anew.
     """
-    prompt, generated, rounds = lengths
     tokenizer: Any = trainer.processing_class
     train: Any = trainer.train_dataset
     test: Any = trainer.eval_dataset
-    rows, before = train["input_ids"][:], test[0]["input_ids"][:-1][:prompt]
+    rows, before = train["input_ids"][:], test[0]["input_ids"][:-1][:PROMPT]
     seed, device, random = trainer.args.seed, trainer.args.device, np.random.default_rng
     written = {name: model.write(before, generated, random(seed)) for name, model in ngrams.items()}
     written |= {name: write(model, before, generated, random(seed)) for name, model in trainer.named.items()}

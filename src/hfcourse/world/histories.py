@@ -13,11 +13,10 @@ from hfcourse.world.names import LANGUAGES, Pair, Stream, pairs
 
 
 # English, Chinese.
-TRAIN_HISTORIES, TEST_HISTORIES = (9500, 3500), (250, 100)
-# Where the needed word was last said: in the same sentence, in an earlier one, in the first alone and FAR or more back.
+TRAIN_HISTORIES, TEST_HISTORIES = (6000, 2500), (200, 100)
+# Where the needed word was last said: in the same sentence, in an earlier one, in none but the first.
 SENTENCE, EARLIER, START = "sentence", "earlier", "start"
-FAR = 3
-STOPS = 2  # at most
+STOPS = 2  # at most; a journey has one at least
 # How many of the world's names take part: what is learnt here is to remember, not to know many names.
 PLACES, PEOPLE = 12, 10
 
@@ -83,7 +82,7 @@ def journey(world: World, stream: Stream, test: bool) -> list[tuple[Pair, dict[s
     people = world.travellers
     own = {"t": people[trader], "f": people[friend], "a": world.countries[home], "g": carried}
     sentences = [(stream.pick(FIRST), own)]
-    for p, q, h in list(zip(stops, others, goods, strict=True))[: stream.below(STOPS + 1)]:
+    for p, q, h in list(zip(stops, others, goods, strict=True))[: 1 + stream.below(STOPS)]:
         slots = {"p": world.countries[p], "q": people[q], "h": h}
         sentences += [(stream.pick(ARRIVALS), slots), (stream.pick(STAYS), slots)]
     return sentences + [(template, own) for template in stream.shuffled(LAST)]
@@ -102,7 +101,7 @@ def told(sentences: list[tuple[Pair, dict[str, Pair]]], language: int) -> tuple[
             name, start = slots[slot], len(text)
             text += name[language]
             if name in last:
-                near = SENTENCE if last[name] == number else START if last[name] == 0 and number >= FAR else EARLIER
+                near = SENTENCE if last[name] == number else EARLIER if last[name] else START
                 marks.append({"start": start, "end": len(text), "distance": near})
             last[name] = number
     return text, marks
