@@ -157,7 +157,7 @@ def test_documents_of_one_token_and_without_marks_and_speeds(runner, config, row
         (["--architectures", "{gru: {model_type: recurrent, cell: gru}}"], "no cell 'gru', but bag, rnn, lstm"),
         (
             ["--architectures", "{a: {model_type: gpt2, n_positions: 40}}"],
-            "a has 40 positions, but --block_size or --block_size",
+            "a has 40 positions, but --block_size or",
         ),
         (
             ["--generated_tokens", "120"],
