@@ -66,8 +66,8 @@ class Cohort(nn.Module):
             most = getattr(model.config, "max_position_embeddings", None)
             if most is not None and length > most:
                 raise InputError(
-                    f"--architectures: {name} has {most} positions, but --block_size or --generated_tokens behind a text "
-                    f"take {length}"
+                    f"--architectures: {name} has {most} positions, but --block_size or --generated_tokens behind a "
+                    f"text take {length}"
                 )
             self.models[name] = model
             self.rates[name] = float(architecture.get("learning_rate", learning_rate))
