@@ -1,14 +1,14 @@
 """Histories: journeys with names that come back, each marked with how far back it was last said.
 
-What a traveller sets out with is said once, in the first sentence, and asked for in the last ones; between them stand
-people, countries and goods of the same kinds. So the last sentences can be told from the first alone, and from no
-other that is nearer.
+What a trader sets out with is said in the first sentence and needed again in the last ones; between them the journey
+goes through cities and people of its own, which say nothing of it. So the last sentences can be told from the first
+alone: what has to be kept over the whole document is who, from where, with what and for whom.
 """
 
 from string import Formatter
 
 from hfcourse.world.documents import JOIN, Row, held_out
-from hfcourse.world.facts import World
+from hfcourse.world.facts import COUNTRIES, TRAVELLERS, World
 from hfcourse.world.names import LANGUAGES, Pair, Stream, pairs
 
 
@@ -17,18 +17,24 @@ TRAIN_HISTORIES, TEST_HISTORIES = (6000, 2500), (200, 100)
 # Where the needed word was last said: in the same sentence, in an earlier one, in none but the first.
 SENTENCE, EARLIER, START = "sentence", "earlier", "start"
 STOPS = 2  # at most; a journey has one at least
-# How many of the world's names take part: what is learnt here is to remember, not to know many names.
-PLACES, PEOPLE = 12, 10
+# What is learnt here is to remember, not to know many names: half of the countries are homes, the capitals of the
+# others are on the way; half of the travellers set out, the others are met.
+HOMES, TRADERS = COUNTRIES // 2, TRAVELLERS // 2
 
-GOODS = pairs("""
+CARRIED = pairs("""
     tea | 茶
-    rice | 米
-    fish | 鱼
     iron | 铁
     steel | 钢
     silver | 银
+    books | 书
+    maps | 地图
+""")
+OFFERED = pairs("""
+    rice | 米
+    fish | 鱼
     food | 食品
     water | 水
+    music | 音乐
 """)
 # {t} a trader, {f} a friend, {a} the home country, {g} goods; no document starts with a name (stories.py).
 FIRST = pairs("""
@@ -36,11 +42,11 @@ FIRST = pairs("""
     In {a} lived a trader, {t}, who had {g} for {f}. | 在{a}有一个商人，叫{t}，想把{g}送给{f}。
     This is about {t}, a trader from {a}, with {g} for {f}. | 这里说的是商人{t}，来自{a}，有{g}要送给{f}。
 """)
-# {p} another country, {q} somebody who lives there, {h} other goods.
+# {p} a city, {q} somebody who lives there, {h} what there is.
 ARRIVALS = pairs("""
     In {p} the trader met {q}, and {q} asked for {h}. | 商人在{p}和{q}交了朋友，{q}想要{h}。
     Then came {p}, where {q} has a shop, and the shop of {q} is full of {h}. | 后来去了{p}，{q}有店，{q}的店里都是{h}。
-    The country {p} is known for {h}, and in {p} one buys {h} from {q}. | 国家{p}有很多{h}，在{p}买{h}的人都去问{q}。
+    The city {p} is known for {h}, and in {p} one buys {h} from {q}. | 城市{p}有很多{h}，在{p}买{h}的人都去问{q}。
 """)
 STAYS = pairs("""
     It was lovely in {p}, and the {h} of {q} was good. | {p}很美，{q}的{h}很好。
@@ -74,16 +80,15 @@ def histories(world: World, test: bool) -> list[Row]:
 def journey(world: World, stream: Stream, test: bool) -> list[tuple[Pair, dict[str, Pair]]]:
     """The sentences of one history, as templates and what stands in their slots."""
     while True:
-        home, *stops = stream.sample(range(PLACES), 1 + STOPS)
-        trader, friend, *others = stream.sample(range(PEOPLE), 2 + STOPS)
+        home, (trader, friend) = stream.below(HOMES), stream.sample(range(TRADERS), 2)
         if held_out(home, trader) == test:
             break
-    carried, *goods = stream.sample(GOODS, 1 + STOPS)
-    people = world.travellers
-    own = {"t": people[trader], "f": people[friend], "a": world.countries[home], "g": carried}
+    people, capitals = world.travellers, [world.fact(country, "capital").object for country in range(HOMES, COUNTRIES)]
+    own = {"t": people[trader], "f": people[friend], "a": world.countries[home], "g": stream.pick(CARRIED)}
     sentences = [(stream.pick(FIRST), own)]
-    for p, q, h in list(zip(stops, others, goods, strict=True))[: 1 + stream.below(STOPS)]:
-        slots = {"p": world.countries[p], "q": people[q], "h": h}
+    stops = [stream.sample(names, STOPS) for names in (capitals, people[TRADERS:], OFFERED)]
+    for p, q, h in list(zip(*stops, strict=True))[: 1 + stream.below(STOPS)]:
+        slots = {"p": p, "q": q, "h": h}
         sentences += [(stream.pick(ARRIVALS), slots), (stream.pick(STAYS), slots)]
     return sentences + [(template, own) for template in stream.shuffled(LAST)]
 
