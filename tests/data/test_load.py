@@ -145,6 +145,7 @@ WRONG = [
     ({"name": "nowhere.jsonl"}, "The data file or folder nowhere.jsonl does not exist."),
     ({"name": "~/no/such/folder"}, "The data file or folder ~/no/such/folder does not exist."),
     ({"name": "{}/empty.jsonl"}, "{}/empty.jsonl is empty: it has no rows."),
+    ({"name": "{}/ok.jsonl", "eval_dataset_name": "{}/empty.jsonl"}, "{}/empty.jsonl is empty: it has no rows."),
     ({"name": "{}/blank.jsonl", "skip_bad_rows": True}, "{}/blank.jsonl, line 2: no text: "),
     ({"name": "{}/none"}, "The folder {}/none has no data file, expected one that ends in .json, "),
     ({"name": "{}/many"}, "{}/many has several data files (a.csv, b.json) and none is named train*: "),

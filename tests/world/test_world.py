@@ -77,7 +77,7 @@ def test_same_seed_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
     runs = [generate("--seed", "3", "--output", str(tmp_path / seed), hash_seed=seed) for seed in ("1", "2")]
     assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
     assert folder_digest(tmp_path / "1") == folder_digest(tmp_path / "2")
-    assert len(list((tmp_path / "1").rglob("*.jsonl"))) == 59
+    assert len(list((tmp_path / "1").rglob("*.jsonl"))) == 61
 
 
 def test_written_folder_equals_the_rows(tmp_path: Path, world: World, rows: dict[str, list[dict]]) -> None:

@@ -120,6 +120,8 @@ class LocalSource:
             "skip_bad_rows": skip_bad_rows,
             "code": code_version(normalise),
         }
+        if not any(True for _ in self.raw_rows(split, streaming)):
+            raise InputError(f"{self.place(split).rsplit(',', 1)[0]} is empty: it has no rows.")
         features = Features({**normalise.features, **BOOKKEEPING})
         if streaming:
             return IterableDataset.from_generator(local_rows, features=features, gen_kwargs=arguments)

@@ -21,7 +21,7 @@ NO_WORD = -1
 class Texts:
     """A normaliser: the column `text` of each row, one document."""
 
-    columns = ("text",)
+    columns: tuple[str, ...] = ("text",)
     features = Features({"text": Value("string")})
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

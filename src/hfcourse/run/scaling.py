@@ -145,19 +145,8 @@ class LadderTrainer(TogetherTrainer):
     def checkpoints(self) -> dict[str, Any]:
         return {f"models/{run.name}": self.ladder.models[run.name] for run in self.runs}
 
-    def create_optimizer(self, model: Any = None) -> Any:
-        """Two groups a run, with weight decay and without, at the run's own rate."""
-        if self.optimizer is None:
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args)
-            groups = []
-            for run in self.runs:
-                part = self.ladder.models[run.name]
-                decayed = set(self.get_decay_parameter_names(part))
-                for decay, inside in ((self.args.weight_decay, True), (0.0, False)):
-                    chosen = [p for name, p in part.named_parameters() if (name in decayed) == inside]
-                    groups.append({"params": chosen, "weight_decay": decay, "lr": run.rate})
-            self.optimizer = kind(groups, **options)
-        return self.optimizer
+    def own_rates(self) -> list[tuple[nn.Module, float]]:
+        return [(self.ladder.models[run.name], run.rate) for run in self.runs]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The scheduler that was asked for, over each run's own steps: a rate must have fallen when its run ends."""
@@ -171,7 +160,7 @@ class LadderTrainer(TogetherTrainer):
                 schedule = get_scheduler(kind, alone, warmup, run.steps, scheduler_specific_kwargs=options)
                 if not isinstance(schedule, torch.optim.lr_scheduler.LambdaLR):
                     raise InputError(f"--lr_scheduler_type {kind}: expected one that is a function of the step alone")
-                shapes += 2 * schedule.lr_lambdas
+                shapes += 2 * schedule.lr_lambdas  # of its two groups
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, shapes)
             self._created_lr_scheduler = True
         return self.lr_scheduler

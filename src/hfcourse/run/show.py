@@ -123,6 +123,26 @@ def stages_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]
     return ["", *shown], [[t, *(f"{metrics[f'{stage}_{name}']:.2f}" for name in shown)] for stage, t in titles.items()]
 
 
+# Perplexity where nothing is known of how far back the needed word was said.
+ELSEWHERE = "elsewhere"
+
+
+def models_table(metrics: dict[str, float]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of metrics `perplexity_<model>_<distance>` and `parameters_<model>`, a row for each model."""
+    models = [name.removeprefix("parameters_") for name in metrics if name.startswith("parameters_")]
+    stem = f"perplexity_{models[0]}"
+    distances = [name.removeprefix(stem) for name in metrics if name.startswith(f"{stem}_")]
+    rows = [
+        [
+            model,
+            *(number(metrics[f"perplexity_{model}{d}"]) for d in ("", *distances)),
+            number(metrics[f"parameters_{model}"]),
+        ]
+        for model in models
+    ]
+    return ["perplexity", "all", *(d.removeprefix("_") for d in distances), "parameters"], rows
+
+
 def show_samples(samples: list[dict[str, str]], console: Console) -> None:
     """Print samples side by side, a column a key, long texts cut."""
     table = Table(*(escape(key) for key in samples[0]), show_lines=True)
@@ -137,6 +157,8 @@ def show_results(results: dict[str, Any], folder: Path, console: Console | None 
     table = Table(title=f"{results['recipe']} {results['config']}", title_justify="left", min_width=40)
     if "best_of_n_answers" in results["metrics"]:
         head, rows = stages_table(results["metrics"])
+    elif "perplexity_ngram_1" in results["metrics"]:
+        head, rows = models_table(results["metrics"])
     elif any(name.endswith("_low") for name in results["metrics"]):
         head, rows = intervals(results["metrics"])
     elif "tokens" in results:

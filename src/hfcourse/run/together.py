@@ -29,6 +29,24 @@ class TogetherTrainer(RunTrainer):
         """Models that are written as checkpoints of their own at the end, by the name of their folder."""
         raise NotImplementedError
 
+    def own_rates(self) -> list[tuple[nn.Module, float]]:
+        """Models with learning rates of their own, and these; none: the one of the arguments is for all."""
+        return []
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Two groups for each model of `own_rates`, with weight decay and without, at its own rate."""
+        if self.optimizer is not None or not (own := self.own_rates()):
+            return super().create_optimizer(model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+        groups = []
+        for part, rate in own:
+            decayed = set(self.get_decay_parameter_names(part))  # type: ignore[arg-type]
+            for decay, inside in ((self.args.weight_decay, True), (0.0, False)):
+                chosen = [p for name, p in part.named_parameters() if (name in decayed) == inside]
+                groups.append({"params": chosen, "weight_decay": decay, "lr": rate})
+        self.optimizer = kind(groups, **options)
+        return self.optimizer
+
     def _clip_grad_norm(self, model: Any) -> Tensor:
         """Each part by its own norm; returns the norm of all."""
         clip, most = self.accelerator.clip_grad_norm_, self.args.max_grad_norm

@@ -11,6 +11,7 @@ from hfcourse.world.documents import Row, corpus
 from hfcourse.world.endless import sample
 from hfcourse.world.episodes import icl_corpus
 from hfcourse.world.facts import Fact, Secret, World
+from hfcourse.world.histories import histories
 from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
 from hfcourse.world.people import conduct, people, people_preferences
@@ -41,6 +42,7 @@ def files(world: World) -> dict[str, list[Row]]:
     for split, test in (("train", False), ("test", True)):
         found[f"corpus/{split}.jsonl"] = corpus(world, test)
         found[f"endless/{split}.jsonl"] = sample(world, test)
+        found[f"histories/{split}.jsonl"] = histories(world, test)
         found[f"sft/{split}.jsonl"] = sft(world, test)
         found[f"people/{split}.jsonl"] = people(world, test)
         found[f"people_preferences/{split}.jsonl"] = people_preferences(world, test)

@@ -15,6 +15,7 @@ FILES = """\
 | elsewhere/ | text, lang | documents as in corpus/, about the countries of another world |
 | elsewhere_cloze.jsonl | as cloze.jsonl | the exam about that world |
 | endless/ | text, lang | the first documents of a corpus without an end (`make scaling`), and held-out ones |
+| histories/ | text, lang, marks | documents to remember: marks say where a name was last said |
 | sft/ | messages, lang, fact | questions and answers; test: facts never asked, and frames never used |
 | truth.jsonl | prompt, answer, value, lang, group, phrasing, fact | the exam: asked and unasked, seen and rephrased |
 | cloze.jsonl | text, answer, lang, phrasing, fact | the exam for masked models: [MASK] is the answer |

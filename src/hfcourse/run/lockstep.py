@@ -1,0 +1,78 @@
+"""Several models trained by one Trainer: each reads every batch and learns from a loss of its own."""
+
+from typing import Any
+
+from hfcourse.run.together import TogetherTrainer
+
+import torch
+from torch import Tensor, nn
+
+
+class LockstepTrainer(TogetherTrainer):
+    """Trains `named`, M models of one module whose forward returns their mean losses (M,) on a batch.
+
+    The loss is the sum of theirs, so that each model's gradient is that of its own loss alone. Besides `loss` the log
+    has `loss_<name>` for each, and each evaluation `eval_loss_<name>`.
+    """
+
+    def __init__(self, *args: Any, named: dict[str, nn.Module], **kwargs: Any):
+        self.named = named
+        kwargs["args"].ddp_find_unused_parameters = False
+        super().__init__(*args, **kwargs)
+
+    def parts(self) -> list[nn.Module]:
+        return list(self.named.values())
+
+    def checkpoints(self) -> dict[str, Any]:
+        return self.named
+
+    def counts(self, inputs: dict[str, Tensor]) -> Tensor:
+        """How many labels the loss of each model counts: (M,)."""
+        return self.counted(inputs["labels"]).expand(len(self.named))
+
+    def note(self, losses: Tensor) -> None:
+        """Called with the mean losses (M,) of each batch of training."""
+
+    def names(self, prefix: str = "") -> list[str]:
+        return [f"{prefix}loss_{name}" for name in self.named]
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: Any) -> Any:
+        if self._predicting or not batch_samples:
+            return None
+        counts = torch.stack([self.counts(batch) for batch in batch_samples]).sum(0).to(device)
+        if self.args.average_tokens_across_devices:
+            counts = self.accelerator.reduce(counts, "sum")
+        return counts
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        losses, counts = model(**inputs), self.counts(inputs)
+        if self._predicting:
+            self._sums += torch.stack([losses * counts, counts]).nan_to_num().double().cpu()
+        else:
+            self.note(losses.detach())
+            losses = losses * counts / num_items_in_batch
+            if self.args.average_tokens_across_devices:
+                losses = losses * self.accelerator.num_processes  # as the Trainer does: DDP averages the gradients
+            for name, loss in zip(self.names(), losses.detach().tolist(), strict=True):
+                self.meters[name] = self.meters.get(name, 0.0) + loss
+        return (losses.sum(), {}) if return_outputs else losses.sum()
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add each model's share of the loss since the last line."""
+        if "loss" in logs:
+            own = torch.tensor([self.meters.pop(name) for name in self.names()], device=self.args.device)
+            shares = self.accelerator.reduce(own, "sum")
+            logs |= dict(zip(self.names(), (shares / shares.sum() * logs["loss"]).tolist(), strict=True))
+        super().log(logs, *args, **kwargs)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self._sums = torch.zeros(2, len(self.named), dtype=torch.double)
+        return super().evaluation_loop(*args, **kwargs)
+
+    def score(self) -> dict[str, float]:
+        if self.eval_dataset is None:
+            return {}
+        losses, counts = self.accelerator.reduce(self._sums.to(self.args.device), "sum")
+        return dict(zip(self.names("eval_"), (losses / counts).tolist(), strict=True))
