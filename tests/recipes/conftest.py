@@ -42,7 +42,7 @@ def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Run
     write(World.create(0), folder / "runs" / "world")
     write_encoder(folder)
     shutil.copytree(ROOT / "configs/icl/tasks", folder / "configs/icl/tasks")
-    for name, exam, step in (("truth", "exam", 45), ("cloze", "cloze", 17), ("elsewhere_cloze", "elsewhere", 40)):
+    for name, exam, step in (("truth", "exam", 45), ("cloze", "cloze", 17), ("elsewhere_cloze", "elsewhere", 37)):
         rows = (folder / f"runs/world/{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / f"{exam}.jsonl").write_text("".join(rows[::step]), encoding="utf-8")
     return Runner(folder, public.settings(folder / "hf_home"))
