@@ -5,6 +5,7 @@ import math
 
 from hfcourse.baselines.ngram import Counts, KneserNey
 from hfcourse.run.baselines import log_probabilities, write
+from hfcourse.run.baselines_report import until
 
 import numpy as np
 import pytest
@@ -102,6 +103,10 @@ def test_writing_with_a_state_is_writing_with_all_read_again(finished, name):
         below = model(torch.tensor([row])).logits[0, -1].double().softmax(-1).cumsum(0)
         row.append(int(np.searchsorted(below.numpy(), random.random() * float(below[-1]), side="right")))
     assert write(model, [0, 5, 9], 20, np.random.default_rng(3)) == row[3:]
+
+
+def test_a_sample_ends_with_its_text():
+    assert until([3, 0, 5, 0], 0) == [3, 0] and until([3, 5], 0) == [3, 5]
 
 
 def test_places_are_scored_in_the_order_of_the_rows_whatever_the_batch(finished):

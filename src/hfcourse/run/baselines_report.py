@@ -98,7 +98,7 @@ def write_report(
     seed, device, random = trainer.args.seed, trainer.args.device, np.random.default_rng
     written = {name: model.write(before, generated, random(seed)) for name, model in ngrams.items()}
     written |= {name: write(model, before, generated, random(seed)) for name, model in trainer.named.items()}
-    texts = {name: tokenizer.decode(ids) for name, ids in written.items()}
+    texts = {name: tokenizer.decode(until(ids, tokenizer.eos_token_id)) for name, ids in written.items()}
     speeds: dict[str, dict[str, float]] = {}
     if rounds:
         acts = {name: ngram_acts(model, count, before[:1], generated) for name, model in ngrams.items()}
@@ -110,6 +110,11 @@ def write_report(
     tokens = per_step * sum(map(len, rows)) / len(rows)
     plot(folder / PICTURE, scores, trainer.state.log_history, tokens)
     return table(texts, speeds, tokenizer.decode(before, skip_special_tokens=True))
+
+
+def until(ids: list[int], end: int) -> list[int]:
+    """The tokens up to the first `end`: no row that a model has read goes on behind it."""
+    return ids[: ids.index(end) + 1] if end in ids else ids
 
 
 def ngram_acts(model: Any, count: Callable[[int], Any], before: list[int], generated: int) -> dict[str, Act]:
@@ -144,7 +149,8 @@ def plot(path: Path, found: Scores, history: Sequence[dict[str, Any]], tokens: f
     figure, axes = pyplot.subplots(1, 2 if places else 1, figsize=(11 if places else 6.5, 4.6), squeeze=False)
     curves = axes[0, -1]
     for index, (name, values) in enumerate(found.items()):
-        points = [(tokens * e["step"], np.exp(e[f"eval_loss_{name}"])) for e in history if f"eval_loss_{name}" in e]
+        key = f"eval_loss_{name}"  # that of random weights would press all others together
+        points = [(tokens * e["step"], np.exp(e[key])) for e in history if key in e and e["step"] > 0]
         style: dict[str, Any] = {"color": f"C{index}", "label": name.replace("ngram_", "n-gram ")}
         if points:
             curves.plot(*zip(*points, strict=True), marker="o", markersize=3, **style)
@@ -154,14 +160,14 @@ def plot(path: Path, found: Scores, history: Sequence[dict[str, Any]], tokens: f
             line = "-" if points else "--"
             axes[0, 0].plot([values[place] for place in places], line, marker="o", markersize=3, **style)
     if places:
-        titles = {f"_{ELSEWHERE}": "elsewhere", "_sentence": "same sentence", "_earlier": "earlier sentence"}
-        axes[0, 0].set_xticks(range(len(places)), [titles.get(place, "document's start") for place in places])
+        titles = {f"_{ELSEWHERE}": "elsewhere", "_sentence": "same\nsentence", "_earlier": "earlier\nsentence"}
+        axes[0, 0].set_xticks(range(len(places)), [titles.get(place, "document's\nstart") for place in places])
         axes[0, 0].set(title="where the needed word was last said", ylabel="perplexity of held-out documents")
     curves.set(title="over the tokens learnt from", xlabel="tokens")
     for ax in axes.flat:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(LogFormatter())
-        ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(3, 0.5)))
         ax.grid(alpha=0.3)
     curves.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
