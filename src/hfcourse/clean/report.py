@@ -1,0 +1,147 @@
+"""What cleaning did, counted in the files that it wrote; and, where faults are labelled, how right each stage was."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hfcourse.clean.harm import word_list
+from hfcourse.clean.pipeline import STAGES
+from hfcourse.clean.stages import read_lines
+
+
+Document = dict[str, Any]
+# The fault that each stage is there for. Copies are told by their cluster.
+FAULTS = {"html": "empty", "language": "language", "quality": "quality", "harm": "harmful", "leaks": "leak"}
+MASK_NAMES = ("[EMAIL]", "[PHONE]", "[ID]")
+
+
+@dataclass
+class Stage:
+    """What came to a stage, and what it dropped by reason; with labels, how much of that was right.
+
+    precision: share of the dropped that have the fault of this stage; recall: share of those with it that are dropped;
+    lost: documents without any fault that are dropped.
+    """
+
+    name: str
+    arrived: int
+    reasons: dict[str, int]
+    precision: float | None = None
+    recall: float | None = None
+    lost: int | None = None
+
+    @property
+    def dropped(self) -> int:
+        return sum(self.reasons.values())
+
+
+@dataclass
+class Report:
+    """All stages, what was kept, and further measures by name (see `measures`)."""
+
+    documents: int
+    stages: list[Stage]
+    kept: list[Document] = field(repr=False)
+    dropped: dict[str, list[Document]] = field(repr=False)
+    measures: dict[str, float]
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers by name: documents, kept, dropped_<stage>, <stage>_precision, <stage>_recall, <stage>_lost, measures."""
+        found: dict[str, float] = {"documents": self.documents, "kept": len(self.kept)}
+        for stage in self.stages:
+            found[f"dropped_{stage.name}"] = stage.dropped
+            for name in ("precision", "recall", "lost"):
+                if (value := getattr(stage, name)) is not None:
+                    found[f"{stage.name}_{name}"] = value
+        return found | self.measures
+
+
+def read(folder: Path, documents: int, words: Sequence[str] = ()) -> Report:
+    """The report on a folder that all phases have written. Raises ValueError where a document is lost."""
+    kept = list(read_lines(*sorted((folder / "kept").glob("*.jsonl"))))
+    dropped = {name: list(read_lines(*sorted((folder / "dropped" / name).glob("*.jsonl")))) for name in STAGES}
+    if len(kept) + sum(map(len, dropped.values())) != documents:
+        raise ValueError(
+            f"of {documents} documents {len(kept)} were kept and {sum(map(len, dropped.values()))} dropped"
+        )
+    labelled = all("fault" in doc for doc in _all(kept, dropped))
+    stages = []
+    for index, name in enumerate(STAGES):
+        arrived = [doc for later in STAGES[index:] for doc in dropped[later]] + kept
+        reasons = Counter(doc.get("filter_reason", name.replace("_", " ")) for doc in dropped[name])
+        stage = Stage(name, len(arrived), dict(reasons.most_common()))
+        if labelled:
+            _judge(stage, arrived, dropped[name])
+        stages.append(stage)
+    measures = _measures(kept, dropped, words) if labelled else {}
+    return Report(documents, stages, kept, dropped, measures)
+
+
+def _all(kept: list[Document], dropped: dict[str, list[Document]]) -> Iterable[Document]:
+    yield from kept
+    for documents in dropped.values():
+        yield from documents
+
+
+def _judge(stage: Stage, arrived: list[Document], dropped: list[Document]) -> None:
+    if stage.name in FAULTS:
+        right = sum(doc["fault"] == FAULTS[stage.name] for doc in dropped)
+        wanted = sum(doc["fault"] == FAULTS[stage.name] for doc in arrived)
+        stage.lost = sum(doc["fault"] in ("none", "personal") for doc in dropped)
+    else:
+        right, wanted = _copies(stage.name, arrived, dropped)
+        stage.lost = len(dropped) - right
+    stage.precision = right / len(dropped) if dropped else 1.0
+    stage.recall = right / wanted if wanted else 1.0
+
+
+def _copies(name: str, arrived: list[Document], dropped: list[Document]) -> tuple[int, int]:
+    """Of how many dropped documents another of their cluster is left, and how many have one too many.
+
+    Exact copies are those whose text is the same when they arrive; near copies are all of a cluster.
+    """
+
+    def key(doc: Document) -> Any:
+        return (doc["cluster"], doc["text"]) if name == "copies" else doc["cluster"]
+
+    clusters = Counter(key(doc) for doc in arrived if doc["cluster"])
+    gone = Counter(key(doc) for doc in dropped if doc["cluster"])
+    right = sum(min(count, clusters[cluster] - 1) for cluster, count in gone.items())
+    return right, sum(count - 1 for count in clusters.values())
+
+
+def _measures(kept: list[Document], dropped: dict[str, list[Document]], words: Sequence[str]) -> dict[str, float]:
+    """Precision and recall of lines (mark-up), of masked strings, and of a list of words in the place of the classifier."""
+    whole = [doc for doc in kept if doc["clean"]]
+    lines = [(_lines(doc["text"]), _lines(doc["clean"])) for doc in whole]
+    found = _overlap(lines, "lines")
+    masks = [(_masks(doc["text"]), _masks(doc["clean"])) for doc in whole]
+    found |= _overlap(masks, "personal")
+    strings = [secret in doc["text"] for doc in whole for secret in doc["personal"]]
+    found["personal_left"] = sum(strings)
+    arrived = [doc for name in STAGES[STAGES.index("harm") :] for doc in dropped[name]] + kept
+    if words:
+        listed = word_list(words)
+        hit = [bool(listed.search(doc["text"])) for doc in arrived]
+        harmful = [doc["fault"] == "harmful" for doc in arrived]
+        both = sum(h and f for h, f in zip(hit, harmful, strict=True))
+        found |= {"words_precision": both / max(sum(hit), 1), "words_recall": both / max(sum(harmful), 1)}
+    return found
+
+
+def _lines(text: str) -> Counter[str]:
+    """Lines, in which what is masked reads the same whatever it was."""
+    return Counter(line for line in text.split("\n") if line)
+
+
+def _masks(text: str) -> Counter[str]:
+    return Counter({mask: text.count(mask) for mask in MASK_NAMES})
+
+
+def _overlap(pairs: list[tuple[Counter[str], Counter[str]]], name: str) -> dict[str, float]:
+    """Precision and recall of what was found against what there is, in all documents together."""
+    both = sum((found & true).total() for found, true in pairs)
+    found, true = (sum(pair[side].total() for pair in pairs) for side in (0, 1))
+    return {f"{name}_precision": both / max(found, 1), f"{name}_recall": both / max(true, 1)}
