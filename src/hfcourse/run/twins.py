@@ -5,9 +5,9 @@ from typing import Any
 
 from hfcourse.errors import InputError
 from hfcourse.run.convert import from_hf
+from hfcourse.run.lockstep import LockstepTrainer
 from hfcourse.run.models import from_scratch
 from hfcourse.run.speed import OBJECTIVES, SIDES, follow
-from hfcourse.run.trainer import RunTrainer
 
 import torch
 from torch import Tensor, nn
@@ -46,96 +46,28 @@ class Twins(nn.Module):
         return torch.stack(losses)
 
 
-class TwinTrainer(RunTrainer):
-    """Trains Twins on the sum of their losses, of which each model's gradient is that of its own loss alone.
+class TwinTrainer(LockstepTrainer):
+    """Trains Twins. The log has `loss_<family>` and `loss_<family>_transformers`, each evaluation the same with eval_.
 
-    Besides `loss`, the sum, the log has `loss_<family>` and `loss_<family>_transformers`, and each evaluation the same
-    with eval_. `differences` are the largest that a batch of training ever showed between the two.
+    `differences` are the largest that a batch of training ever showed between the two.
     """
+
+    suffixes = ("", "_transformers")
 
     def __init__(self, *args: Any, **kwargs: Any):
         self.twins: Twins = kwargs["model"]
-        self.families = list(self.twins.pairs)
-        kwargs["args"].label_names = ["labels"]  # which the Trainer looks for in the signature of a model
-        kwargs["args"].ddp_find_unused_parameters = False
-        super().__init__(*args, **kwargs)
-        self.causal = self.families[0] == "gpt2"
-        self.model_accepts_loss_kwargs = True  # so that the Trainer counts a step's labels
+        super().__init__(*args, groups=list(self.twins.pairs), causal=["gpt2"], **kwargs)
 
-    def labels(self, inputs: dict[str, Tensor]) -> list[Tensor]:
-        """The labels (B, T) that each family's loss looks at."""
-        named = [("labels" if index == 0 else f"{family}.labels") for index, family in enumerate(self.families)]
-        return [inputs[n][:, 1:] if f == "gpt2" else inputs[n] for n, f in zip(named, self.families, strict=True)]
-
-    def counts(self, inputs: dict[str, Tensor]) -> Tensor:
-        """How many labels the loss of each family counts: (F, 1)."""
-        return torch.stack([(labels != -100).sum() for labels in self.labels(inputs)])[:, None]
-
-    def _get_num_items_in_batch(self, batch_samples: list, device: Any) -> Any:
-        if self._predicting or not batch_samples:
-            return None
-        counts = torch.stack([self.counts(batch) for batch in batch_samples]).sum(0).to(device)
-        if self.args.average_tokens_across_devices:
-            counts = self.accelerator.reduce(counts, "sum")
-        return counts
-
-    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
-        for labels in self.labels(inputs)[1:]:
-            self._ignore_repeated_rows(labels)
-        return super().prediction_step(model, inputs, *args, **kwargs)
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        losses, counts = model(**inputs), self.counts(inputs)  # (F, 2), (F, 1)
-        if self._predicting:
-            self._sums += torch.cat([losses * counts, counts], 1).nan_to_num().double().cpu()
-        else:
-            for family, (ours, theirs) in zip(self.families, losses.detach().tolist(), strict=True):
-                name = f"difference_{family}"
-                self.meters[name] = max(self.meters.get(name, 0.0), abs(ours - theirs))
-            losses = losses * counts / num_items_in_batch
-            if self.args.average_tokens_across_devices:
-                losses = losses * self.accelerator.num_processes  # as the Trainer does: DDP averages the gradients
-            for name, loss in zip(self.names(), losses.detach().flatten().tolist(), strict=True):
-                self.meters[name] = self.meters.get(name, 0.0) + loss
-        return (losses.sum(), {}) if return_outputs else losses.sum()
-
-    def names(self, prefix: str = "") -> list[str]:
-        return [f"{prefix}loss_{family}{side}" for family in self.families for side in ("", "_transformers")]
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add each model's share of the loss since the last line."""
-        if "loss" in logs:
-            own = torch.tensor([self.meters.pop(name) for name in self.names()], device=self.args.device)
-            shares = self.accelerator.reduce(own, "sum")
-            logs |= dict(zip(self.names(), (shares / shares.sum() * logs["loss"]).tolist(), strict=True))
-        super().log(logs, *args, **kwargs)
-
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        self._sums = torch.zeros(len(self.families), 3, dtype=torch.double)
-        return super().evaluation_loop(*args, **kwargs)
-
-    def score(self) -> dict[str, float]:
-        if self.eval_dataset is None:
-            return {}
-        sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum")
-        return dict(zip(self.names("eval_"), (sums[:, :2] / sums[:, 2:]).flatten().tolist(), strict=True))
+    def look_at(self, losses: Tensor) -> None:
+        for family, (ours, theirs) in zip(self.groups, losses.tolist(), strict=True):
+            name = f"difference_{family}"
+            self.meters[name] = max(self.meters.get(name, 0.0), abs(ours - theirs))
 
     def differences(self) -> dict[str, float]:
         """The largest difference of a family's two losses on any batch of training; for all processes to ask."""
-        own = torch.tensor([self.meters[f"difference_{family}"] for family in self.families], device=self.args.device)
+        own = torch.tensor([self.meters[f"difference_{family}"] for family in self.groups], device=self.args.device)
         largest = self.accelerator.gather(own[None]).amax(0)
-        return dict(zip(self.families, largest.tolist(), strict=True))
-
-    def _clip_grad_norm(self, model: Any) -> Tensor:
-        """Each model by its own norm, so that none feels another's gradients; returns the norm of all."""
-        clip, most = self.accelerator.clip_grad_norm_, self.args.max_grad_norm
-        return torch.stack([clip(m.parameters(), most) for m in self.twins.models.values()]).norm()
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        # A state_dict has tied weights twice, which safetensors refuses.
-        super()._save(output_dir, {name: p.detach() for name, p in self.twins.named_parameters()})
+        return dict(zip(self.groups, largest.tolist(), strict=True))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """All models in one file, which training continues from; at the end each reference as a checkpoint, too."""
