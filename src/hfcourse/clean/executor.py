@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from datatrove.executor.base import DistributedEnvVars, PipelineExecutor
 from loguru import logger
 
 
-LOG = "log.txt"
+LOGS, LOG = "logs", "log.txt"
 # Between two looks at what Slurm has done.
 SECONDS = 10.0
 
@@ -38,26 +39,26 @@ class Local(PipelineExecutor):
     def world_size(self) -> int:
         return self.tasks
 
-    def run(self, workers: int = 1, done: Callable[[int], None] = lambda task: None) -> None:  # type: ignore[override]
+    def run(self, workers: int = 1, done: Callable[[], object] = lambda: None) -> None:  # type: ignore[override]
         """Do what is left to do; `done` is called after each task, also for those that were done before.
 
         Raises InputError where a worker dies.
         """
         left = set(self.get_incomplete_ranks())
-        for task in sorted(set(range(self.tasks)) - left):
-            done(task)
+        for _ in range(self.tasks - len(left)):
+            done()
         if workers == 1 or len(left) == 1:
             for task in sorted(left):
                 self.do(task)
-                done(task)
+                done()
             return
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(min(workers, max(len(left), 1)), context, initializer=_default_signals) as pool:
             try:
-                futures = {pool.submit(self.do, task): task for task in sorted(left)}
+                futures = [pool.submit(self.do, task) for task in sorted(left)]
                 for future in as_completed(futures):
                     future.result()
-                    done(futures[future])
+                    done()
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in multiprocessing.active_children():
@@ -91,7 +92,7 @@ def _default_signals() -> None:
 def run_locally(phases: Sequence[Phase], logs: Path, workers: int, done: Callable[[str], None]) -> None:
     """Run all phases; `done` is called with the name of a phase after each of its tasks."""
     for phase in phases:
-        Local(phase, logs).run(workers, lambda task, name=phase.name: done(name))
+        Local(phase, logs).run(workers, partial(done, phase.name))
 
 
 def run_on_slurm(

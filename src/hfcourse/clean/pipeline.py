@@ -40,6 +40,8 @@ from datatrove.utils.hashing import HashConfig
 # Where a document may be dropped, in this order; each has a folder of that name below dropped/.
 STAGES = ("html", "language", "quality", "harm", "copies", "near_copies", "leaks")
 CLASSIFIER = "harm.npz"
+# By their names the files of a folder are those to train on.
+TRAIN = "train-${rank}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,17 @@ class Cleaning:
     def read(cls, value: Mapping[str, Any] | None) -> "Cleaning":
         """From a mapping; raises InputError for a key or a value that is none."""
         known = {f.name: f for f in fields(cls)}
-        given = {}
+        given: dict[str, Any] = {}
         for key, content in (value or {}).items():
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
                 raise InputError(f"--cleaning: unknown key '{key}'; {hint}")
-            listed = isinstance(known[key].default, tuple)
-            kind = (list, tuple) if listed else (int, float) if isinstance(known[key].default, float) else int
-            if not isinstance(content, kind) or isinstance(content, bool):
-                raise InputError(f"--cleaning: {key} can't be {content!r}, its default is {known[key].default!r}")
+            default: Any = known[key].default
+            listed = isinstance(default, tuple)
+            kinds = (list, tuple) if listed else (int, float) if isinstance(default, float) else (int,)
+            if not isinstance(content, kinds) or isinstance(content, bool):
+                raise InputError(f"--cleaning: {key} can't be {content!r}, its default is {default!r}")
             given[key] = tuple(map(str, content)) if listed else content
         cleaning = cls(**given)
         cleaning._check()
@@ -120,10 +123,10 @@ EXACT = ExactDedupConfig(content_getter=text_of, hash_config=HASH)
 def phases(
     rows: Any, folder: Path, cleaning: Cleaning, tasks: int, harm: bool, leaks: Sequence[str], raw: bool = False
 ) -> list[Phase]:
-    """All phases, to be run in this order. They read `rows` (see `stages.Rows`) and write below `folder`:
+    """All phases, to be run in this order; they read `rows` (see `stages.Rows`).
 
-    kept/train-*.jsonl, dropped/<stage>/*.jsonl and, with `raw`, raw/*.jsonl, the text of all pages with nothing done but
-    mark-up taken out. `harm`: the classifier lies in CLASSIFIER. `leaks`: texts of the evaluation set, none for no
+    Below `folder` they write kept/train-*.jsonl, dropped/<stage>/*.jsonl and, with `raw`, raw/train-*.jsonl, the text of all pages with
+    nothing done but mark-up taken out. `harm`: the classifier lies in CLASSIFIER. `leaks`: texts of the evaluation set, none for no
     decontamination.
     """
     signatures, found = folder / "signatures", folder / "found"
@@ -141,7 +144,7 @@ def phases(
         filters.append(Harm(folder / CLASSIFIER, cleaning.harm_threshold, dropped("harm")))
     last: list[PipelineStep] = [
         Lines(folder / "distinct"),
-        MinhashDedupFilter(str(found / "near"), dropped("near_copies")),
+        MinhashDedupFilter(str(found / "near"), dropped("near_copies"), load_cluster_sizes=True),
         Personal(),
     ]
     if leaks:
@@ -173,10 +176,14 @@ def phases(
             cleaning.bands,
             [MinhashDedupBuckets(str(signatures / "near"), str(found / "pairs"), config=minhash)],
         ),
-        Phase("clusters", 1, [MinhashDedupCluster(str(found / "pairs"), str(found / "near"), minhash)]),
-        Phase("kept", tasks, [*last, JsonLines(folder / "kept", "train-${rank}.jsonl")]),
+        Phase(
+            "clusters",
+            1,
+            [MinhashDedupCluster(str(found / "pairs"), str(found / "near"), minhash, save_cluster_size=True)],
+        ),
+        Phase("kept", tasks, [*last, JsonLines(folder / "kept", TRAIN)]),
     ]
     if raw:
-        everything = Extract(boilerplate=True)
-        done.insert(0, Phase("raw", tasks, [Rows(rows), everything, JsonLines(folder / "raw")]))
+        seen = [Rows(rows), Extract(boilerplate=True), JsonLines(folder / "raw", TRAIN)]
+        done.insert(0, Phase("raw", tasks, seen))
     return done

@@ -48,13 +48,14 @@ class Report:
     measures: dict[str, float]
 
     def metrics(self) -> dict[str, float]:
-        """Numbers by name: documents, kept, dropped_<stage>, <stage>_precision, <stage>_recall, <stage>_lost, measures."""
+        """Numbers by name: documents, kept, dropped_<stage>, <stage>_precision, <stage>_recall, lost, measures."""
         found: dict[str, float] = {"documents": self.documents, "kept": len(self.kept)}
         for stage in self.stages:
             found[f"dropped_{stage.name}"] = stage.dropped
-            for name in ("precision", "recall", "lost"):
-                if (value := getattr(stage, name)) is not None:
-                    found[f"{stage.name}_{name}"] = value
+            if stage.precision is not None and stage.recall is not None:
+                found |= {f"{stage.name}_precision": stage.precision, f"{stage.name}_recall": stage.recall}
+        if all(stage.lost is not None for stage in self.stages):
+            found["lost"] = sum(stage.lost or 0 for stage in self.stages)
         return found | self.measures
 
 
@@ -113,14 +114,10 @@ def _copies(name: str, arrived: list[Document], dropped: list[Document]) -> tupl
 
 
 def _measures(kept: list[Document], dropped: dict[str, list[Document]], words: Sequence[str]) -> dict[str, float]:
-    """Precision and recall of lines (mark-up), of masked strings, and of a list of words in the place of the classifier."""
+    """Precision and recall of lines (mark-up), of masks, and of a list of words in the place of the classifier."""
     whole = [doc for doc in kept if doc["clean"]]
-    lines = [(_lines(doc["text"]), _lines(doc["clean"])) for doc in whole]
-    found = _overlap(lines, "lines")
-    masks = [(_masks(doc["text"]), _masks(doc["clean"])) for doc in whole]
-    found |= _overlap(masks, "personal")
-    strings = [secret in doc["text"] for doc in whole for secret in doc["personal"]]
-    found["personal_left"] = sum(strings)
+    found = _overlap([(_lines(doc["text"]), _lines(doc["clean"])) for doc in whole], "lines")
+    found |= _overlap([(_masks(doc["text"]), _masks(doc["clean"])) for doc in whole], "personal")
     arrived = [doc for name in STAGES[STAGES.index("harm") :] for doc in dropped[name]] + kept
     if words:
         listed = word_list(words)
@@ -132,7 +129,6 @@ def _measures(kept: list[Document], dropped: dict[str, list[Document]], words: S
 
 
 def _lines(text: str) -> Counter[str]:
-    """Lines, in which what is masked reads the same whatever it was."""
     return Counter(line for line in text.split("\n") if line)
 
 

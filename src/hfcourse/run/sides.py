@@ -1,0 +1,155 @@
+"""The same model trained on two texts in lock-step, raw and cleaned, and what each side then knows by heart."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfcourse.run.lockstep import LockstepTrainer
+from hfcourse.run.models import from_scratch
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from transformers import set_seed
+
+
+SIDES = ("raw", "clean")
+
+
+class Sides(nn.Module):
+    """Two models from the same random weights."""
+
+    # The Trainer asks for it where a checkpoint lacks a weight, as it lacks the second name of a tied one.
+    _keys_to_ignore_on_save = None
+
+    def __init__(self, architecture: dict[str, Any], tokenizer: Any, seed: int):
+        super().__init__()
+        self.models = nn.ModuleDict()
+        for side in SIDES:
+            set_seed(seed)
+            self.models[side] = from_scratch("causal", architecture, tokenizer)
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """The mean losses (2, 1) on a batch of `hfcourse.data.objectives.Together`."""
+        losses = []
+        for index, (side, model) in enumerate(self.models.items()):
+            prefix = f"{side}." if index else ""
+            batch = {name: inputs[prefix + name] for name in ("input_ids", "attention_mask", "labels")}
+            losses.append(model(**batch).loss)
+        return torch.stack(losses)[:, None]
+
+
+class SidesTrainer(LockstepTrainer):
+    """Trains Sides: `loss_raw`, `loss_clean`, and on the same held-out text eval_loss_raw, eval_loss_clean."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, groups=list(SIDES), causal=list(SIDES), **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Both models in one file, which training continues from; at the end each as a checkpoint, too."""
+        super().save_model(output_dir, _internal_call)
+        if output_dir is not None and self.args.should_save and not _internal_call:
+            for side, model in self.together.models.items():
+                parts: tuple[Any, ...] = (model, self.processing_class)
+                for part in parts:
+                    part.save_pretrained(Path(output_dir) / side)
+
+
+def side_by_side(raw: Dataset, clean: Dataset) -> Dataset:
+    """Rows {"raw": {"input_ids"}, "clean": {"input_ids"}}: as many as the longer side has; the other begins again."""
+    size = max(len(raw), len(clean))
+
+    def pair(index: int) -> dict[str, dict[str, list[int]]]:
+        return {
+            name: {"input_ids": s[index % len(s)]["input_ids"]} for name, s in zip(SIDES, (raw, clean), strict=True)
+        }
+
+    return Dataset.from_list([pair(index) for index in range(size)])
+
+
+@dataclass
+class Question:
+    """What one side is asked: the ids of a prompt, and those of what may follow it, the right one first."""
+
+    prompt: list[int]
+    choices: list[list[int]]
+
+
+def choose_texts(
+    kept: Sequence[dict[str, Any]], tokenizer: Any, length: int, most: int = 100
+) -> dict[str, list[list[int]]]:
+    """The first `length` tokens of at most `most` kept texts that had copies, most copies first, and of as many others.
+
+    Texts in which something was masked are left out: the raw side never read them like that.
+    """
+    whole = [doc for doc in kept if not any(mask in doc["text"] for mask in ("[EMAIL]", "[PHONE]", "[ID]"))]
+    copies = [doc.get("duplicate_count", 0) + doc.get("minhash_cluster_size", 1) - 1 for doc in whole]
+    ids = tokenizer([doc["text"] for doc in whole], add_special_tokens=False)["input_ids"] if whole else []
+    order = sorted((i for i, row in enumerate(ids) if len(row) >= length), key=lambda i: -copies[i])
+    copied = [ids[i][:length] for i in order if copies[i] > 0][:most]
+    single = [ids[i][:length] for i in order if copies[i] == 0][: len(copied)]
+    return {"copied": copied, "single": single}
+
+
+def ask(exam: Sequence[dict[str, Any]], leaked: set[int], tokenizer: Any) -> dict[str, list[Question]]:
+    """The rows of an exam that can be asked, those that leaked and the others."""
+    found: dict[str, list[Question]] = {"leaked": [], "unseen": []}
+    for number, row in enumerate(exam):
+        if not row["prompt"]:
+            continue
+        # What stands between question and answer belongs to the answer: byte-level BPE has spaces at the beginning.
+        behind = row["text"].removeprefix(row["prompt"])
+        gap = behind[: len(behind) - len(behind.lstrip())] if row["text"].startswith(row["prompt"]) else " "
+        order = [row["answer"], *(choice for choice in row["choices"] if choice != row["answer"])]
+        prompt, *choices = tokenizer([row["prompt"], *(gap + choice for choice in order)], add_special_tokens=False)[
+            "input_ids"
+        ]
+        found["leaked" if number in leaked else "unseen"].append(Question(prompt, choices))
+    return found
+
+
+@torch.no_grad()
+def recites(model: Any, texts: Sequence[list[int]], prompt: int, batch_size: int = 32) -> float:
+    """Share of texts (ids, all of one length) that greedy decoding continues word for word after `prompt` tokens.
+
+    Carlini et al. 2023, "Quantifying memorization across neural language models": extractable with k tokens of context.
+    """
+    right = 0
+    for start in range(0, len(texts), batch_size):
+        ids = torch.tensor(texts[start : start + batch_size], device=model.device)  # (B, T)
+        # All are right where each token is the likeliest after the right ones before it: one pass in place of T.
+        guessed = model(input_ids=ids).logits[:, prompt - 1 : -1].argmax(-1)
+        right += int((guessed == ids[:, prompt:]).all(1).sum())
+    return right / max(len(texts), 1)
+
+
+@torch.no_grad()
+def answers(model: Any, questions: Sequence[Question]) -> float:
+    """Share of questions whose right choice has the highest mean log-probability per token."""
+    right = 0
+    for question in questions:
+        width = max(map(len, question.choices))
+        rows = [question.prompt + choice + [0] * (width - len(choice)) for choice in question.choices]
+        ids = torch.tensor(rows, device=model.device)  # (choices, T); what follows a choice changes nothing before it
+        logprobs = model(input_ids=ids).logits[:, len(question.prompt) - 1 : -1].float().log_softmax(-1)
+        own = logprobs.gather(2, ids[:, len(question.prompt) :, None])[..., 0]  # (choices, width)
+        means = [own[i, : len(choice)].mean().item() for i, choice in enumerate(question.choices)]
+        right += means[0] == max(means) and means.count(means[0]) == 1
+    return right / max(len(questions), 1)
+
+
+def measure(
+    trainer: SidesTrainer, texts: dict[str, list[list[int]]], prompt: int, exams: dict[str, list[Question]]
+) -> dict[str, float]:
+    """perplexity_<side>, recited_<name>_<side> for each set of texts, exam_<name>_<side> for each exam."""
+    found = trainer.evaluate()
+    metrics = {f"perplexity_{side}": math.exp(found[f"eval_loss_{side}"]) for side in SIDES}
+    for side, model in trainer.together.models.items():
+        was_training = model.training
+        model.eval()
+        metrics |= {f"recited_{name}_{side}": recites(model, rows, prompt) for name, rows in texts.items() if rows}
+        metrics |= {f"exam_{name}_{side}": answers(model, rows) for name, rows in exams.items() if rows}
+        model.train(was_training)
+    return metrics
