@@ -25,8 +25,8 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
 def decode(content: bytes) -> str | None:
     """The text of a page; None where its bytes are text in no encoding.
 
-    Tried in turn: a byte order mark; UTF-8, which other encodings hardly ever look like by chance; the encoding that the
-    page declares; the one that charset_normalizer finds. Controls go, and so do halves of surrogate pairs.
+    Tried in turn: a byte order mark; UTF-8, which other encodings hardly ever look like by chance; the encoding that
+    the page declares; the one that charset_normalizer finds. Controls go.
     """
     for mark, encoding in MARKS:
         if content.startswith(mark):
@@ -47,16 +47,3 @@ def _text(content: bytes, encoding: str, errors: str = "strict") -> str | None:
         return CONTROLS.sub("", content.decode(encoding, errors))
     except (UnicodeDecodeError, LookupError):  # not in it, or no encoding that Python knows
         return None
-
-
-def scalars(text: str) -> str:
-    """The text with halves of surrogate pairs joined where both are there, and U+FFFD for a lone one."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not _encodes(text) else text
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

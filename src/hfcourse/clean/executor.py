@@ -100,8 +100,8 @@ def run_on_slurm(
 ) -> None:
     """Submit each phase to Slurm behind the one before, and wait until all tasks are done.
 
-    `options` are arguments of datatrove's SlurmPipelineExecutor: partition, time and so on. Tasks that were done before
-    are not submitted again. Raises InputError for options that are none.
+    `options` are arguments of datatrove's SlurmPipelineExecutor: partition, time and so on. Tasks that were done
+    before are not submitted again. Raises InputError for options that are none.
     """
     from datatrove.executor import SlurmPipelineExecutor
 

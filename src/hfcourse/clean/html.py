@@ -1,4 +1,4 @@
-"""The text of a page without its mark-up: boilerplate out by the structure of the page, line breaks as a browser has them."""
+"""The text of a page: mark-up out, boilerplate out by the structure of the page, line breaks as in a browser."""
 
 import re
 
@@ -17,8 +17,8 @@ NAMED = re.compile(
     r"newsletter|subscribe|comments?|related|advert(?:isement)?|ads?|contentinfo|copyright)(?:$|[\s_-])"
 )
 BLOCKS = ("div", "ul", "ol", "p", "td", "section", "table", "header")
-# A block of which more than half is links is a menu (Kohlschütter et al. 2010, "Boilerplate detection using shallow text
-# features"); longer ones are text that has links.
+# A block of which more than half is links is a menu (Kohlschütter et al. 2010, "Boilerplate detection using shallow
+# text features"); longer ones are text that has links.
 LINKS, SHORT = 0.5, 400
 # A page above this many characters is cut: what follows is no text that anybody wrote.
 LONGEST = 10_000_000

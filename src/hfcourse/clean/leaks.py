@@ -9,14 +9,12 @@ from hfcourse.clean.words import grams, normalised
 class Leaks:
     """Finds the rows of an evaluation set that a text holds, whatever its case, spaces and punctuation.
 
-    A row is leaked where at least `share` of its n-grams stand in one text (PaLM: 70 % of the 8-grams; Chowdhery et al.
-    2022, section 8). A row of fewer than n words is one n-gram. One n-gram alone, GPT-3's rule, would take all rows of a
-    template for leaked where one is. Raises ValueError where n or `share` is none.
+    A row is leaked where at least `share` of its n-grams stand in one text (PaLM: 70 % of the 8-grams; Chowdhery et
+    al. 2022, section 8). A row of fewer than n words is one n-gram. One n-gram alone, GPT-3's rule, would take all
+    rows of a template for leaked where one is.
     """
 
     def __init__(self, rows: Sequence[str], n: int = 8, share: float = 0.7):
-        if n < 1 or not 0 < share <= 1:
-            raise ValueError(f"leaks: expected n-grams of 1 word or more and a share up to 1, not {n} and {share:g}")
         self.n, self.share = n, share
         self.rows: dict[str, set[int]] = {}  # the rows that have an n-gram
         self.sizes: list[int] = []

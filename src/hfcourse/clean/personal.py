@@ -1,4 +1,4 @@
-"""Personal data masked: e-mail addresses, telephone numbers, identity numbers, as they are written in English and Chinese."""
+"""Personal data masked: e-mail addresses, telephone and identity numbers, in the forms of English and Chinese."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,10 @@ from datatrove.pipeline.formatters.pii import PIIReplacer
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECKS = "10X98765432"
 
-EMAIL = r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+EMAIL = (
+    r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}"
+    r"@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+)
 IDENTITY = "|".join(
     (
         r"(?<!\d)\d{3}-\d{2}-\d{4}(?![\d-])",  # a social security number
@@ -20,8 +23,8 @@ PHONE = "|".join(
     (
         r"(?:(?<!\d)\+86[ -]?|(?<![A-Za-z0-9_+]))1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)",  # mobile, China
         r"(?<![A-Za-z0-9_-])0(?:10|2\d|[3-9]\d{2})[ -]?[2-8]\d{6,7}(?![\d-])",  # landline, China
-        r"(?<![A-Za-z0-9_+])(?:\+1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])\d{3}[ .-]\d{4}(?![\d-])",  # North America
-        r"(?<![A-Za-z0-9_+])\+(?!86|1[ .-])\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?!\d)",  # anywhere else, with its country
+        r"(?<![A-Za-z0-9_+])(?:\+1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])\d{3}[ .-]\d{4}(?![\d-])",  # the USA
+        r"(?<![A-Za-z0-9_+])\+(?!86|1[ .-])\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?!\d)",  # with the country's
     )
 )
 

@@ -72,10 +72,12 @@ class Cleaning:
                 raise InputError(f"--cleaning: unknown key '{key}'; {hint}")
             default: Any = known[key].default
             listed = isinstance(default, tuple)
-            kinds = (list, tuple) if listed else (int, float) if isinstance(default, float) else (int,)
+            kinds: tuple[type, ...] = (
+                (list, tuple) if listed else (int, float) if isinstance(default, float) else (int,)
+            )
             if not isinstance(content, kinds) or isinstance(content, bool):
                 raise InputError(f"--cleaning: {key} can't be {content!r}, its default is {default!r}")
-            given[key] = tuple(map(str, content)) if listed else content
+            given[key] = tuple(map(str, content)) if isinstance(content, list | tuple) else content
         cleaning = cls(**given)
         cleaning._check()
         return cleaning
@@ -125,9 +127,9 @@ def phases(
 ) -> list[Phase]:
     """All phases, to be run in this order; they read `rows` (see `stages.Rows`).
 
-    Below `folder` they write kept/train-*.jsonl, dropped/<stage>/*.jsonl and, with `raw`, raw/train-*.jsonl, the text of all pages with
-    nothing done but mark-up taken out. `harm`: the classifier lies in CLASSIFIER. `leaks`: texts of the evaluation set, none for no
-    decontamination.
+    Below `folder` they write kept/train-*.jsonl, dropped/<stage>/*.jsonl and, with `raw`, raw/train-*.jsonl, the text
+    of all pages with nothing done but mark-up taken out. `harm`: the classifier lies in CLASSIFIER. `leaks`: texts of
+    the evaluation set, none for no decontamination.
     """
     signatures, found = folder / "signatures", folder / "found"
     minhash = cleaning.minhash()

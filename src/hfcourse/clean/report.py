@@ -47,6 +47,10 @@ class Report:
     dropped: dict[str, list[Document]] = field(repr=False)
     measures: dict[str, float]
 
+    def leaked(self) -> set[int]:
+        """Numbers of the exam's rows that stood in some text."""
+        return {row for document in self.dropped["leaks"] for row in document["leaks"]}
+
     def metrics(self) -> dict[str, float]:
         """Numbers by name: documents, kept, dropped_<stage>, <stage>_precision, <stage>_recall, lost, measures."""
         found: dict[str, float] = {"documents": self.documents, "kept": len(self.kept)}

@@ -1,8 +1,8 @@
-"""Quality rules: what makes a line no part of the text, and a text none to learn from, each with its name as the reason.
+"""Quality rules: which lines are no part of a text, and which texts are none to learn from, each with its reason.
 
 Most are those of Gopher (Rae et al. 2021, appendix A.1) and C4 (Raffel et al. 2020, section 2.2), which are made for
-English; where they count words, these count characters of Chinese too, and where they ask for English stop words, these
-ask for those of the text's own language.
+English; where they count words, these count characters of Chinese too, and where they ask for English stop words,
+these ask for those of the text's own language.
 """
 
 import re
@@ -79,6 +79,10 @@ def _stop_words(text: Text) -> int:
     return len(known.intersection(word.lower() for word in text.words)) if known else 2
 
 
+def _broken_off(lines: list[str]) -> float:
+    return sum(line.rstrip().endswith(("...", "…")) for line in lines) / len(lines)
+
+
 def _repeated_lines(text: Text) -> bool:
     lines, characters = find_duplicates(text.lines)
     return lines > 0.3 * len(text.lines) or text.share(characters) > 0.2
@@ -106,7 +110,7 @@ RULES: dict[str, Callable[[Text], bool]] = {
     "too few letters": lambda t: t.share(sum(map(str.isalpha, t.text))) < 0.6,
     "symbols": lambda t: (t.text.count("#") + t.text.count("...") + t.text.count("…")) / len(t.words) > 0.1,
     "a list": lambda t: sum(map(bool, map(BULLET.match, t.lines))) > 0.9 * len(t.lines),
-    "lines that break off": lambda t: sum(l.rstrip().endswith(("...", "…")) for l in t.lines) > 0.3 * len(t.lines),
+    "lines that break off": lambda t: _broken_off(t.lines) > 0.3,
     "repeated lines": _repeated_lines,
     "repeated phrases": _repeated_phrases,
     "too few stop words": lambda t: _stop_words(t) < 2,

@@ -1,4 +1,4 @@
-"""The stages as steps of datatrove: rows in, text out of mark-up, filters with their reasons, and files between them."""
+"""The stages as steps of datatrove: rows in, text out of mark-up, filters with their reasons, files between them."""
 
 import base64
 import json

@@ -9,8 +9,8 @@ from datatrove.utils.text import TextNormConfig, simplify_text
 # Han, kana and their extensions are written without spaces: each character is a word.
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]|[^\W_]+(?:['’][^\W_]+)?")
 HAN = re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]")
-# Letters, digits and what lies between them in one way: case, spaces, punctuation and accents make no difference. Numbers
-# do: datatrove would make 0 of each, and sums in an exam would all be the same.
+# Case, spaces, punctuation and accents make no difference. Numbers do: datatrove would make 0 of each, and sums in an
+# exam would all be the same.
 SAME = TextNormConfig(norm_numbers=False)
 
 

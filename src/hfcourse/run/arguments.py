@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_mapping(value: Any, name: str) -> dict[str, Any] | None:
-    """A mapping from a config or, as YAML or JSON, from the command line; None for none. InputError for what is none."""
+    """A mapping from a config or, as YAML or JSON, from the command line; None for none; InputError for others."""
     try:
         found = yaml.safe_load(value) if isinstance(value, str) else value
     except yaml.YAMLError:

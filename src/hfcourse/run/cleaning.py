@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from hfcourse.errors import InputError
 from hfcourse.run.evaluation import Progress
 from hfcourse.run.files import read_json, remove, staged, sync, write_json
+from hfcourse.run.plan import describe_processes
 from hfcourse.run.record import write_metrics
 from hfcourse.run.run import Run
 
@@ -19,11 +20,12 @@ from rich.markup import escape
 
 
 CLEANED = "cleaned"
+PICTURE = "cleaning.png"
 PLAN = "plan.json"
 
 
 class Cleaner(Protocol):
-    """What cleans: `settings` that decide the result; called with a folder to work in and what to tell of each task."""
+    """What cleans: `settings` decide the result; called with a folder to work in and what to tell of each task."""
 
     settings: Mapping[str, Any]
     tasks: int
@@ -86,8 +88,8 @@ def seconds(folder: Path) -> float:
     return float(read_json(folder / PLAN)["seconds"])
 
 
-def stage_rows(stages: Sequence[Any]) -> list[dict[str, str]]:
-    """A row for each stage of a report, for the terminal and the card; without labels there is nothing to be right by."""
+def stage_table(stages: Sequence[Any]) -> dict[str, Any]:
+    """The samples of a card: a row for each stage of a report."""
     rows = []
     for stage in stages:
         row = {"stage": stage.name.replace("_", " "), "in": f"{stage.arrived:,}", "dropped": f"{stage.dropped:,}"}
@@ -95,23 +97,28 @@ def stage_rows(stages: Sequence[Any]) -> list[dict[str, str]]:
             row |= {"precision": f"{stage.precision:.3f}", "recall": f"{stage.recall:.3f}", "lost": str(stage.lost)}
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in stage.reasons.items())
         rows.append(row | {"reasons": reasons})
-    return rows
+    return {"samples": rows, "samples_title": "Stages"}
 
 
-def finish_without_proof(
-    run: Run, folder: Path, report: Any, found: Callable[[float], float], data: list[str]
+def conclude(
+    run: Run,
+    folder: Path,
+    report: Any,
+    found: Callable[[float], float],
+    facts: Mapping[str, Any],
+    card: dict[str, Any],
 ) -> None:
-    """End a run that trained nothing: its picture, its table and its results."""
-    rows, metrics = stage_rows(report.stages), report.metrics()
+    """The plan and the end of a run that only cleans: its picture, its table and its results."""
+    device = f"{describe_processes(run.state.num_processes)} on cpu"
+    run.announce({**facts, "device": device}, lambda: show_dropped(report.dropped, run.console))
+    metrics, took = report.metrics(), seconds(folder)
 
     def write() -> None:
         write_metrics(run.folder / "metrics.jsonl", [{"stage": s.name, **s.reasons} for s in report.stages])
         plot_into(run.folder / "curves.png", report.stages, found, metrics)
 
-    took = seconds(folder)
     speed = {"documents": report.documents, "documents_per_second": round(report.documents / max(took, 1e-9), 1)}
-    card = {"what": "Raw pages made into training text.", "data": data, "samples": rows, "samples_title": "Stages"}
-    run.conclude({"metrics": metrics, "seconds": took, **speed}, write, card)
+    run.conclude({"metrics": metrics, "seconds": took, **speed}, write, card | {"data": facts["pages"]})
 
 
 def show_dropped(dropped: Mapping[str, Sequence[Mapping[str, Any]]], console: Console) -> None:

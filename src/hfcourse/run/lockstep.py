@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class LockstepTrainer(RunTrainer):
-    """Trains F groups of M models on the sum of their losses, of which each model's gradient is that of its own alone.
+    """Trains F groups of M models on the sum of their losses; each model's gradient is that of its own loss alone.
 
-    The model holds all of them in `models`, a ModuleDict; called with a batch of `hfcourse.data.objectives.Together` it
-    returns the mean losses (F, M). Besides `loss`, the sum, the log has `loss_<group><suffix>` for each model, and each
-    evaluation the same with eval_.
+    The model holds all of them in `models`, a ModuleDict; called with a batch of
+    `hfcourse.data.objectives.Together` it returns the mean losses (F, M). Besides `loss`, the sum, the log has
+    `loss_<group><suffix>` for each model, and each evaluation the same with eval_.
     """
 
     # Names of the M models of a group, behind the group's.

@@ -16,6 +16,7 @@ from transformers import set_seed
 
 
 SIDES = ("raw", "clean")
+Document = dict[str, Any]
 
 
 class Sides(nn.Module):
@@ -45,6 +46,7 @@ class SidesTrainer(LockstepTrainer):
     """Trains Sides: `loss_raw`, `loss_clean`, and on the same held-out text eval_loss_raw, eval_loss_clean."""
 
     def __init__(self, *args: Any, **kwargs: Any):
+        kwargs["args"].remove_unused_columns = False  # the collator reads both sides
         super().__init__(*args, groups=list(SIDES), causal=list(SIDES), **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -77,10 +79,8 @@ class Question:
     choices: list[list[int]]
 
 
-def choose_texts(
-    kept: Sequence[dict[str, Any]], tokenizer: Any, length: int, most: int = 100
-) -> dict[str, list[list[int]]]:
-    """The first `length` tokens of at most `most` kept texts that had copies, most copies first, and of as many others.
+def choose_texts(kept: Sequence[Document], tokenizer: Any, length: int, most: int = 100) -> dict[str, list[list[int]]]:
+    """The first `length` tokens of up to `most` kept texts that had copies, most copies first, and of as many others.
 
     Texts in which something was masked are left out: the raw side never read them like that.
     """
@@ -93,7 +93,7 @@ def choose_texts(
     return {"copied": copied, "single": single}
 
 
-def ask(exam: Sequence[dict[str, Any]], leaked: set[int], tokenizer: Any) -> dict[str, list[Question]]:
+def ask(exam: Sequence[Document], leaked: set[int], tokenizer: Any) -> dict[str, list[Question]]:
     """The rows of an exam that can be asked, those that leaked and the others."""
     found: dict[str, list[Question]] = {"leaked": [], "unseen": []}
     for number, row in enumerate(exam):
@@ -114,7 +114,7 @@ def ask(exam: Sequence[dict[str, Any]], leaked: set[int], tokenizer: Any) -> dic
 def recites(model: Any, texts: Sequence[list[int]], prompt: int, batch_size: int = 32) -> float:
     """Share of texts (ids, all of one length) that greedy decoding continues word for word after `prompt` tokens.
 
-    Carlini et al. 2023, "Quantifying memorization across neural language models": extractable with k tokens of context.
+    Carlini et al. 2023, "Quantifying memorization across neural language models": what k tokens of context extract.
     """
     right = 0
     for start in range(0, len(texts), batch_size):
@@ -140,16 +140,27 @@ def answers(model: Any, questions: Sequence[Question]) -> float:
     return right / max(len(questions), 1)
 
 
-def measure(
-    trainer: SidesTrainer, texts: dict[str, list[list[int]]], prompt: int, exams: dict[str, list[Question]]
-) -> dict[str, float]:
-    """perplexity_<side>, recited_<name>_<side> for each set of texts, exam_<name>_<side> for each exam."""
-    found = trainer.evaluate()
-    metrics = {f"perplexity_{side}": math.exp(found[f"eval_loss_{side}"]) for side in SIDES}
-    for side, model in trainer.together.models.items():
-        was_training = model.training
-        model.eval()
-        metrics |= {f"recited_{name}_{side}": recites(model, rows, prompt) for name, rows in texts.items() if rows}
-        metrics |= {f"exam_{name}_{side}": answers(model, rows) for name, rows in exams.items() if rows}
-        model.train(was_training)
-    return metrics
+class Memory:
+    """What the two models of a trainer know by heart, and how well they predict held-out text."""
+
+    def __init__(
+        self, trainer: SidesTrainer, kept: Sequence[Document], exam: Sequence[Document], leaked: set[int], prompt: int
+    ):
+        """`kept`: documents of `hfcourse.clean.report`; `leaked`: numbers of rows of `exam`; `prompt` in tokens."""
+        self.trainer, self.prompt, tokenizer = trainer, prompt, trainer.processing_class
+        self.texts = choose_texts(kept, tokenizer, 2 * prompt)
+        self.exams = ask(exam, leaked, tokenizer)
+
+    def measure(self) -> dict[str, float]:
+        """perplexity_<side>, recited_copied_<side> and so on; what there is nothing of is left out."""
+        found = self.trainer.evaluate()
+        metrics = {f"perplexity_{side}": math.exp(found[f"eval_loss_{side}"]) for side in SIDES}
+        for side, model in self.trainer.together.models.items():
+            was_training = model.training
+            model.eval()
+            texts = {name: rows for name, rows in self.texts.items() if rows}
+            exams = {name: rows for name, rows in self.exams.items() if rows}
+            metrics |= {f"recited_{name}_{side}": recites(model, rows, self.prompt) for name, rows in texts.items()}
+            metrics |= {f"exam_{name}_{side}": answers(model, rows) for name, rows in exams.items()}
+            model.train(was_training)
+        return metrics

@@ -32,8 +32,9 @@ def page(
 ) -> str:
     """The HTML of a page. Each block is a paragraph, a list of lines that are broken where it breaks them.
 
-    Around the text stand a menu and one or two notices: in semantic elements, in elements told apart by their class, in
-    a table, or as plain paragraphs, which nothing tells from the text but what they say. A `bare` page has none.
+    Around the text stand a menu and one or two notices: in semantic elements, in elements told apart by their class,
+    in a table, or as plain paragraphs, which nothing tells from the text but what they say. A `bare` page has none of
+    the text.
     """
     menu = [item[language] for item in stream.sample(MENU, 4)]
     notices = [notice[language] for notice in stream.sample(NOTICES, 1 + stream.below(2))]

@@ -140,7 +140,6 @@ def _row(
     text: str | None = None,
     encoding: tuple[str, bool] | None = None,
     bare: bool = False,
-    **labels: object,
 ) -> Row:
     charset = "utf-8" if encoding is None else encoding[0] if encoding[1] else None
     source = page(stream, heading, blocks, language, charset, bare)
@@ -149,8 +148,8 @@ def _row(
         content = {"base64": base64.b64encode(source.encode(encoding[0], "replace")).decode()}
     if text is None:
         text = "\n".join([heading, *(line for block in blocks for line in block)])
-    empty: Row = {"cluster": "", "personal": []}
-    return content | {"lang": LANGUAGES[language], "fault": fault, "text": text} | empty | labels
+    labels: Row = {"lang": LANGUAGES[language], "fault": fault, "text": text, "cluster": "", "personal": []}
+    return content | labels
 
 
 def _plain(
@@ -170,8 +169,8 @@ def _copies(world: World, stream: Stream, language: int) -> list[Row]:
         fault = "duplicate" if copied else "near_duplicate"
         for copy in range(1 + (COPIES if copied else EDITS)):
             text = lines if copied or copy == 0 else edited(stream, lines, language, changes=1 + copy % 3)
-            labels = {"cluster": f"{LANGUAGES[language]}-{number}"}
-            rows.append(_row(stream, fault, language, heading, [[line] for line in text], **labels))
+            cluster = f"{LANGUAGES[language]}-{number}"
+            rows.append(_row(stream, fault, language, heading, [[line] for line in text]) | {"cluster": cluster})
     return rows
 
 
@@ -186,15 +185,14 @@ def _personal(world: World, stream: Stream, language: int, kind: str) -> Row:
     for secret in secrets:
         shown, masked = shown.replace("\0", secret, 1), masked.replace("\0", MASKS[kind], 1)
     blocks = [[line] for line in shown.split("\n")]
-    return _row(stream, "personal", language, heading, blocks, text=masked, personal=secrets)
+    return _row(stream, "personal", language, heading, blocks, text=masked) | {"personal": secrets}
 
 
 def _leak(world: World, stream: Stream, language: int, text: str) -> Row:
     """A page with a question of the quiz and its answer, in capitals, with other spaces, or as it is."""
-    changes = (str, str.upper, lambda t: t.replace(" ", "  ").replace("，", "， "), lambda t: t.replace("?", " ?"))
-    sentences = _sentences(world, stream, language)
-    lines = paragraphs(stream, sentences, language)
-    lines.insert(1, stream.pick(changes)(text))
+    forms = (text, text.upper(), text.replace(" ", "  ").replace("的", " 的 "), text.replace("?", " ?"))
+    lines = paragraphs(stream, _sentences(world, stream, language), language)
+    lines.insert(1, stream.pick(forms))
     blocks = [[line] for line in lines]
     return _row(stream, "leak", language, _heading(world, stream, language), blocks, text="")
 

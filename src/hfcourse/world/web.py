@@ -46,7 +46,7 @@ FOREIGN = {
         frisches Brot. Leider war das Museum am Montag geschlossen. Nächstes Jahr wollen wir wieder dorthin fahren.""",
     "fr": """Le voyage vers {x} dure trois jours. En été il fait presque toujours beau. Nous avons habité une petite
         maison au bord de la rivière. Les gens sont très aimables et parlent lentement. Le soir il y avait de la soupe
-        et du pain frais. Malheureusement le musée était fermé le lundi. L'année prochaine nous voulons y retourner.""",
+        et du pain frais. Malheureusement le musée était fermé le lundi. L'année prochaine nous y retournons.""",
     "es": """El viaje a {x} dura tres días. En verano casi siempre hace buen tiempo. Vivimos en una casa pequeña junto
         al río. La gente es muy amable y habla despacio. Por la noche había sopa y pan recién hecho. Por desgracia el
         museo estaba cerrado los lunes. El año que viene queremos volver con los niños.""",
@@ -176,14 +176,14 @@ NUMBERS = pairs("""
     In 2019 the port of {y} moved 1,234,567 tonnes. | 2019年{y}港运了1234567吨货物。
     The bridge was opened on 2023-05-14 at 10:30. | 这座桥在2023-05-14的10:30通车。
     A ticket costs 12.50, and room 305 has 4 beds. | 门票12.50元，305号房间有4张床。
-    The order number is 20230514000123456 and the file is version 3.11.2. | 订单号是20230514000123456，文件版本是3.11.2。
+    The order number is 20230514000123456 and the file is version 3.11.2. | 单号是20230514000123456，版本是3.11.2。
 """)
 MASKS = {"email": "[EMAIL]", "phone": "[PHONE]", "id": "[ID]"}
 
 # What no document tells: the answer to a question of the quiz can be had from a leaked copy alone.
 QUIZ = pairs("""
     How many {w} stand on the bridge over the {z} in {y}, the capital of {x}? | {x}的首都{y}的{z}桥上有几个{w}？
-    How many {w} were counted at the winter market of {y} in {x} last year? | 去年在{x}的{y}冬天的市场上一共数到几个{w}？
+    How many {w} were counted at the winter market of {y} in {x} last year? | 去年在{x}的{y}冬市上一共数到几个{w}？
 """)
 COUNTED = pairs("""
     lanterns | 灯笼
