@@ -51,6 +51,10 @@ class DataCleaner:
         return asdict(self.cleaning) | {"parts": self.parts, "raw": self.raw, "data": data}
 
     @property
+    def documents(self) -> int:
+        return len(self.rows)
+
+    @property
     def tasks(self) -> int:
         """Those of all phases together."""
         return sum(phase.tasks for phase in self._phases(Path()))

@@ -38,8 +38,12 @@ def decode(content: bytes) -> str | None:
             return text
     # Mark-up is ASCII and says nothing; but tags are cut from bytes only where no encoding has "<" inside a character.
     said = re.sub(rb"<[^<>]*>", b" ", content)[: 16 * LOOKED_AT]
-    best = from_bytes(said).best()
-    return _text(content, best.encoding, "replace") if best is not None else None
+    guesses = from_bytes(said)
+    if (best := guesses.best()) is None:
+        return None
+    # Of the encodings that leave as little disorder it is the one that browsers take for Western text.
+    western = any(g.encoding == "cp1252" and g.chaos <= best.chaos for g in guesses)
+    return _text(content, "cp1252" if western else best.encoding, "replace")
 
 
 def _text(content: bytes, encoding: str, errors: str = "strict") -> str | None:

@@ -70,7 +70,7 @@ def is_around(line: str) -> bool:
 
 
 def _mean_word(text: Text) -> float:
-    latin = [word for word in text.words if not HAN.match(word)]
+    latin = [word for word in text.words if word[0].isalpha() and not HAN.match(word)]
     return sum(map(len, latin)) / len(latin) if len(latin) > len(text.words) / 2 else 5.0
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +60,7 @@ class Extract(BaseFilter):
         text = decode(base64.b64decode(content)) if form == "base64" else decode(content.encode())
         if text is None:
             return False, "no known encoding"
-        # Bytes may be plain text as well; a text that only mentions a tag is no page.
+        # Bytes may be plain text as well.
         if form == "html" or (form == "base64" and "<" in text[:1000]):
             text = to_text(text, self.boilerplate)
         text = tidy(text)
@@ -78,16 +79,19 @@ class Language(BaseFilter):
     def __init__(self, languages: Sequence[str], threshold: float, exclusion_writer: DiskWriter | None = None):
         super().__init__(exclusion_writer)
         self.languages, self.threshold = tuple(languages), threshold
-        self._model: LanguageIdentifier | None = None
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        if self._model is None:
-            self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        language, probability = self._model.classify(doc.text)
+        language, probability = identifier().classify(doc.text)
         doc.metadata["language"] = language
         if language not in self.languages:
             return False, f"in {language}"
         return True if probability >= self.threshold else (False, "in no language for sure")
+
+
+@cache
+def identifier() -> LanguageIdentifier:
+    """py3langid's model, which is half a second's work to load: once a process, not once a task."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 class Quality(BaseFilter):

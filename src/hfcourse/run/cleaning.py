@@ -29,6 +29,7 @@ class Cleaner(Protocol):
 
     settings: Mapping[str, Any]
     tasks: int
+    documents: int
 
     def __call__(self, folder: Path, done: Callable[[str], None]) -> None: ...
 
@@ -76,6 +77,8 @@ def _clean(run: Run, cleaner: Cleaner) -> Path:
 
     cleaner(writing, done)
     progress.close()
+    if not any((writing / "kept").glob("*")):
+        raise InputError(f"nothing was kept of {cleaner.documents:,} pages: look at what {writing}/dropped says")
     for leftover in ("signatures", "found", "filtered", "distinct"):  # what only the phases read
         remove(writing / leftover)
     sync(writing)
