@@ -56,7 +56,7 @@ def test_a_rule_drops_its_text(reason):
         ("en", GOOD["en"] + "\n" + "The town lies on a hill."),  # said again
         (
             "fr",
-            "Le voyage dure trois jours. En été il fait beau. Les gens sont très aimables et parlent lentement avec nous.",
+            "Le voyage dure trois jours. En été il fait beau. Les gens sont très aimables et parlent peu avec nous.",
         ),
         (
             "zh",

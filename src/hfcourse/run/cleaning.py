@@ -144,7 +144,7 @@ def plot_into(
 
     names = [stage.name.replace("_", " ") for stage in stages]
     proof = "perplexity_raw" in metrics
-    figure, axes = pyplot.subplots(1, 3 + proof, figsize=(4.4 * (3 + proof), 3.9))
+    figure, axes = pyplot.subplots(1, 3 + proof, figsize=(4.6 * (3 + proof), 3.9))
     ax = axes[0]
     left = [stage.arrived - stage.dropped for stage in stages]
     ax.barh(names, left, color="tab:green", alpha=0.7, label="left")
@@ -195,6 +195,6 @@ def _plot_proof(ax: Any, metrics: Mapping[str, float]) -> None:
         heights = [metrics[f"{name}_{side}"] for name in there]
         label = f"{side}: perplexity {metrics[f'perplexity_{side}']:.2f}"
         ax.bar([i + offset for i in range(len(there))], heights, 0.4, color=colour, alpha=0.7, label=label)
-    ax.set_xticks(range(len(there)), list(there.values()), fontsize=8)
-    ax.set(title="the same model on raw and on clean text", ylim=(0, 1.05), ylabel="share")
-    ax.legend(fontsize=8)
+    ax.set_xticks(range(len(there)), list(there.values()), fontsize=7)
+    ax.set(title="one model on raw and on clean text", ylim=(0, 1.25), ylabel="share")
+    ax.legend(fontsize=8, loc="upper right")

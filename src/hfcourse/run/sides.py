@@ -80,15 +80,15 @@ class Question:
 
 
 def choose_texts(kept: Sequence[Document], tokenizer: Any, length: int, most: int = 100) -> dict[str, list[list[int]]]:
-    """The first `length` tokens of up to `most` kept texts that had copies, most copies first, and of as many others.
+    """The first `length` tokens of up to `most` kept texts that had copies, and of as many that had none.
 
-    Texts in which something was masked are left out: the raw side never read them like that.
+    Copied are those with at least half as many copies as the text that has the most. Texts in which something was masked are left out: the raw side never read them like that.
     """
     whole = [doc for doc in kept if not any(mask in doc["text"] for mask in ("[EMAIL]", "[PHONE]", "[ID]"))]
     copies = [doc.get("duplicate_count", 0) + doc.get("minhash_cluster_size", 1) - 1 for doc in whole]
     ids = tokenizer([doc["text"] for doc in whole], add_special_tokens=False)["input_ids"] if whole else []
     order = sorted((i for i, row in enumerate(ids) if len(row) >= length), key=lambda i: -copies[i])
-    copied = [ids[i][:length] for i in order if copies[i] > 0][:most]
+    copied = [ids[i][:length] for i in order if copies[i] >= max(copies[order[0]] / 2, 1)][:most]
     single = [ids[i][:length] for i in order if copies[i] == 0][: len(copied)]
     return {"copied": copied, "single": single}
 

@@ -33,9 +33,9 @@ from hfcourse.world.web import (
 CLEAN, MENTIONS, NUMBERED, IN_VERSE = 600, 60, 40, 80
 # Faulty pages of each language; pages in each foreign language; originals and copies of each.
 LOW_QUALITY, HARMFUL, WITH_PERSONAL, EMPTY, OF_A_LANGUAGE = 112, 60, 60, 4, 20
-COPIED, COPIES = 12, 10
+COPIED, COPIES = 10, 30
 EDITED, EDITS = 15, 5
-QUESTIONS, LEAKS = 30, 6
+QUESTIONS, LEAKS = 24, 14
 # Encodings that pages without a fault come in, by language, and whether the page names its own.
 ENCODINGS = (
     (("latin-1", True), ("utf-16", False), ("cp1252", False)),
@@ -98,7 +98,7 @@ def quiz(world: World) -> list[Row]:
         for number in range(QUESTIONS):
             country = number % COUNTRIES
             slots = _slots(world, country) | {"w": COUNTED[number % len(COUNTED)]}
-            question = fill(QUIZ[number // COUNTRIES % 2], language, **slots)
+            question = fill(QUIZ[number // 2 % 2], language, **slots)
             choices = [answer[language] for answer in QUIZ_ANSWERS]
             answer = stream.pick(choices)
             text = ANSWERED[language].format(q=question, a=answer)
@@ -190,7 +190,8 @@ def _personal(world: World, stream: Stream, language: int, kind: str) -> Row:
 
 def _leak(world: World, stream: Stream, language: int, text: str) -> Row:
     """A page with a question of the quiz and its answer, in capitals, with other spaces, or as it is."""
-    forms = (text, text.upper(), text.replace(" ", "  ").replace("的", " 的 "), text.replace("?", " ?"))
+    spaced = text.replace(" ", "  ").replace("的", " 的 ")
+    forms = (text, text, text, text.upper(), spaced, text.replace("?", " ?"))
     lines = paragraphs(stream, _sentences(world, stream, language), language)
     lines.insert(1, stream.pick(forms))
     blocks = [[line] for line in lines]
