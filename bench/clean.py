@@ -5,12 +5,12 @@
 
 DIR is a virtual environment with datatrove[processing,io]==0.10.1, spacy and lxml_html_clean; this project needs none
 of them. The stock pipeline is Trafilatura, Gopher's repetition and quality filters, C4's quality filter and MinHash,
-with the settings of datatrove 0.10; ours is all of ours but leaks: language, harm, exact copies, personal data as well.
+with the settings of datatrove 0.10; ours is all of ours but leaks: language, harm, exact copies and masks as well.
 Each side is a process of its own, whose clock runs from pages to files without imports; rounds in turn, one core.
 Then both extractors on pages whose text is known: precision and recall of lines, and of the line breaks between them.
 
-FOLDER holds rows {"instruction", "input", "output"} and, for each threshold of similarity, the numbers of the rows that
-their authors kept. MinHash gets bands and hashes (128 together) that find half of the pairs of that similarity.
+FOLDER holds rows {"instruction", "input", "output"} and, for each threshold of similarity, the numbers of the rows
+that their authors kept. MinHash gets bands and hashes (128 together) that find half of the pairs of that similarity.
 """
 
 import argparse

@@ -82,7 +82,8 @@ class Question:
 def choose_texts(kept: Sequence[Document], tokenizer: Any, length: int, most: int = 100) -> dict[str, list[list[int]]]:
     """The first `length` tokens of up to `most` kept texts that had copies, and of as many that had none.
 
-    Copied are those with at least half as many copies as the text that has the most. Texts in which something was masked are left out: the raw side never read them like that.
+    Copied are those with at least half as many copies as the text that has the most. Texts in which something was
+    masked are left out: the raw side never read them like that.
     """
     whole = [doc for doc in kept if not any(mask in doc["text"] for mask in ("[EMAIL]", "[PHONE]", "[ID]"))]
     copies = [doc.get("duplicate_count", 0) + doc.get("minhash_cluster_size", 1) - 1 for doc in whole]
