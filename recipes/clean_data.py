@@ -82,7 +82,7 @@ def main():
         cleaning, how = Cleaning.read(script.cleaning), (script.tasks, script.workers, script.slurm)
         cleaner = DataCleaner(pages.dataset, cleaning, *how, labelled, [row["text"] for row in exam], script.proof)
         folder = clean(run, cleaner, stack)
-        report = read(folder, len(pages.dataset), cleaning.harm_words)
+        report = read(folder, len(pages.dataset), cleaning.harm_words, script.proof)
         facts = {"pages": [describe_rows(pages), *cleaner.describe()]}
         card = {"what": " ".join(__doc__.split("\n\n")[1].split()), **stage_table(report.stages)}
         if not script.proof:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,13 @@ class Stage:
 
 @dataclass
 class Report:
-    """All stages, what was kept, and further measures by name (see `measures`)."""
+    """All stages, how many documents were kept, and further measures by name (see `_measures`).
+
+    `kept` and `dropped` hold the documents themselves, or the first of each only: see `read`.
+    """
 
     documents: int
+    left: int
     stages: list[Stage]
     kept: list[Document] = field(repr=False)
     dropped: dict[str, list[Document]] = field(repr=False)
@@ -53,7 +58,7 @@ class Report:
 
     def metrics(self) -> dict[str, float]:
         """Numbers by name: documents, kept, dropped_<stage>, <stage>_precision, <stage>_recall, lost, measures."""
-        found: dict[str, float] = {"documents": self.documents, "kept": len(self.kept)}
+        found: dict[str, float] = {"documents": self.documents, "kept": self.left}
         for stage in self.stages:
             found[f"dropped_{stage.name}"] = stage.dropped
             if stage.precision is not None and stage.recall is not None:
@@ -63,31 +68,45 @@ class Report:
         return found | self.measures
 
 
-def read(folder: Path, documents: int, words: Sequence[str] = ()) -> Report:
-    """The report on a folder that all phases have written. Raises ValueError where a document is lost."""
-    kept = list(read_lines(*sorted((folder / "kept").glob("*.jsonl"))))
-    dropped = {name: list(read_lines(*sorted((folder / "dropped" / name).glob("*.jsonl")))) for name in STAGES}
-    if len(kept) + sum(map(len, dropped.values())) != documents:
-        raise ValueError(
-            f"of {documents} documents {len(kept)} were kept and {sum(map(len, dropped.values()))} dropped"
-        )
-    labelled = all("fault" in doc for doc in _all(kept, dropped))
-    stages = []
-    for index, name in enumerate(STAGES):
-        arrived = [doc for later in STAGES[index:] for doc in dropped[later]] + kept
-        reasons = Counter(doc.get("filter_reason", name.replace("_", " ")) for doc in dropped[name])
-        stage = Stage(name, len(arrived), dict(reasons.most_common()))
-        if labelled:
-            _judge(stage, arrived, dropped[name])
-        stages.append(stage)
-    measures = _measures(kept, dropped, words) if labelled else {}
-    return Report(documents, stages, kept, dropped, measures)
+def read(folder: Path, documents: int, words: Sequence[str] = (), whole: bool = False) -> Report:
+    """The report on a folder that all phases have written.
+
+    `words` are compared with the classifier of harm. Without labels and unless `whole`, no more than one document of
+    each stage is held in memory. Raises ValueError where a document is lost.
+    """
+    kept_files = sorted((folder / "kept").glob("*.jsonl"))
+    dropped_files = {name: sorted((folder / "dropped" / name).glob("*.jsonl")) for name in STAGES}
+    first = next(read_lines(*kept_files, *chain(*dropped_files.values())), {})
+    labelled = "fault" in first
+    most = None if labelled or whole else 1
+
+    kept, left = _some(read_lines(*kept_files), most, Counter())
+    dropped, stages, arrived = {}, [], documents
+    for name in STAGES:
+        reasons: Counter[str] = Counter()
+        dropped[name], gone = _some(read_lines(*dropped_files[name]), most, reasons, name.replace("_", " "))
+        stages.append(Stage(name, arrived, dict(reasons.most_common())))
+        arrived -= gone
+    if arrived != left:
+        raise ValueError(f"of {documents} documents {left} were kept and {documents - arrived} dropped")
+    if labelled:
+        for index, stage in enumerate(stages):
+            _judge(stage, [doc for later in STAGES[index:] for doc in dropped[later]] + kept, dropped[stage.name])
+    return Report(documents, left, stages, kept, dropped, _measures(kept, dropped, words) if labelled else {})
 
 
-def _all(kept: list[Document], dropped: dict[str, list[Document]]) -> Iterable[Document]:
-    yield from kept
-    for documents in dropped.values():
-        yield from documents
+def _some(
+    found: Iterable[Document], most: int | None, reasons: Counter[str], default: str = ""
+) -> tuple[list[Document], int]:
+    """The first `most` documents, or all, and how many there are; counts their reasons."""
+    some: list[Document] = []
+    count = 0
+    for doc in found:
+        count += 1
+        reasons[doc.get("filter_reason", default)] += 1
+        if most is None or len(some) < most:
+            some.append(doc)
+    return some, count
 
 
 def _judge(stage: Stage, arrived: list[Document], dropped: list[Document]) -> None:
