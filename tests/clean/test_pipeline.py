@@ -13,6 +13,7 @@ from hfcourse.errors import InputError
 from hfcourse.world import World
 from hfcourse.world.pages import harm, pages, quiz
 
+import dill
 import pytest
 from datasets import Dataset
 from loguru import logger
@@ -169,9 +170,12 @@ def test_slurm_is_asked_for_each_phase_behind_the_one_before(cleaner, cleaned, t
     waited: list[float] = []
 
     def sleep(seconds: float) -> None:
-        """In the place of the cluster: each wait does one more phase."""
+        """In the place of the cluster: each wait does one more phase, from the pickle that a node would get."""
         waited.append(seconds)
-        Local(found[len(waited) - 1], tmp_path / "slurm" / LOGS).run()
+        phase, logs = found[len(waited) - 1], tmp_path / "slurm" / LOGS
+        with open(logs / phase.name.replace(" ", "_") / "executor.pik", "rb") as file:
+            steps = dill.load(file).pipeline
+        Local(Phase(phase.name, phase.tasks, steps), logs).run()
 
     monkeypatch.setattr("hfcourse.clean.executor.time.sleep", sleep)
     run_on_slurm(found, tmp_path / "slurm" / LOGS, {"partition": "cpu", "time": "1:00:00"}, done.append)

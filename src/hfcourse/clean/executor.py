@@ -101,7 +101,8 @@ def run_on_slurm(
     """Submit each phase to Slurm behind the one before, and wait until all tasks are done.
 
     `options` are arguments of datatrove's SlurmPipelineExecutor: partition, time and so on. Tasks that were done
-    before are not submitted again. Raises InputError for options that are none.
+    before are not submitted again. What fails stands in Slurm's logs below `logs`: cancel what waits for it, stop
+    this, and the same command submits what is missing. Raises InputError for options that are none.
     """
     from datatrove.executor import SlurmPipelineExecutor
 
