@@ -38,8 +38,8 @@ def test_what_is_no_text_is_none_and_controls_go():
 
 def test_line_breaks_are_kept_and_spaces_of_the_source_are_not():
     page = """<html><body><h1>A   title</h1><p>One
-        sentence.&nbsp; Another.</p><p>A verse,<br>and its end.</p><pre>  as
-    it is</pre><ul><li>first</li><li>second</li></ul></body></html>"""
+        sentence.&nbsp; Another.</p><p>A verse,<br>and its end.</p><pre>if as:
+    it(is)</pre><ul><li>first</li><li>second</li></ul></body></html>"""
     assert to_text(page).split("\n") == [
         "A title",
         "",
@@ -48,10 +48,10 @@ def test_line_breaks_are_kept_and_spaces_of_the_source_are_not():
         "A verse,",
         "and its end.",
         "",
-        "as",
-        "it is",
-        "* first",
-        "* second",
+        "if as:",
+        "    it(is)",
+        "  * first",
+        "  * second",
     ]
 
 

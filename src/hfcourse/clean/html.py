@@ -22,14 +22,15 @@ BLOCKS = ("div", "ul", "ol", "p", "td", "section", "table", "header")
 LINKS, SHORT = 0.5, 400
 # A page above this many characters is cut: what follows is no text that anybody wrote.
 LONGEST = 10_000_000
-SPACES = re.compile(r"[ \t\u00a0\u3000]+")
+# A space that no line may be broken at is one for a reader; inscriptis has made one of all others that mean nothing.
+HARD_SPACE = "\u00a0"
 STYLE = CSS_PROFILES["strict"]
 
 
 def to_text(page: str, boilerplate: bool = False) -> str:
     """The visible text of an HTML page; with `boilerplate` all of it, menus and notices as well.
 
-    Lines are those that a browser breaks (blocks, <br>, <pre>); spaces within one are single. Empty for a page without
+    Lines are those that a browser breaks (blocks, <br>), and <pre> keeps its white space. Empty for a page without
     text, or that no parser takes.
     """
     tree = _parse(page[:LONGEST])
@@ -44,9 +45,9 @@ def to_text(page: str, boilerplate: bool = False) -> str:
 
 
 def tidy(text: str) -> str:
-    """Single spaces within lines, none at their ends, at most one empty line in a row."""
-    lines = [SPACES.sub(" ", line).strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    """Lines without white space at their ends, at most one empty line in a row. White space within them stays."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace(HARD_SPACE, " ")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
 
 
 def _parse(page: str) -> HtmlElement | None:
@@ -73,4 +74,5 @@ def _is_around(element: HtmlElement) -> bool:
 def _drop(element: HtmlElement) -> None:
     """Take an element out; what follows it in its parent stays."""
     element.clear(keep_tail=True)
-    element.drop_tag() if element.tag not in ("td", "th", "tr") else None
+    if element.tag not in ("td", "th", "tr"):  # without which a table would have too few cells
+        element.drop_tag()
