@@ -154,6 +154,7 @@ def test_refusals(runner, config, rows, tmp_path):
         ("--tasks and --workers are 1 or more, not 0 and 1",): ["--tasks", "0"],
         ("a proof takes --architecture and --eval_dataset_name",): ["--eval_dataset_name", ""],
         ("nothing was kept of 150 pages: look at", "dropped"): ["--cleaning", "{languages: [fi]}"],
+        ("--prompt_tokens 33: expected 1 to 32",): ["--prompt_tokens", "33"],
         ("no column 'harmful'",): ["--harmful", "runs/world/quiz.jsonl"],
         ("expected text, or question and answer",): ["--exam", rows({"x": "1"}, name="exam.jsonl")],
     }

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfcourse.errors import InputError
 from hfcourse.run.lockstep import LockstepTrainer
-from hfcourse.run.models import from_scratch
+from hfcourse.run.models import from_scratch, longest_input
 
 import torch
 from datasets import Dataset
@@ -94,8 +95,11 @@ def choose_texts(kept: Sequence[Document], tokenizer: Any, length: int, most: in
     return {"copied": copied, "single": single}
 
 
-def ask(exam: Sequence[Document], leaked: set[int], tokenizer: Any) -> dict[str, list[Question]]:
-    """The rows of an exam that can be asked, those that leaked and the others."""
+def ask(exam: Sequence[Document], leaked: set[int], tokenizer: Any, most: int) -> dict[str, list[Question]]:
+    """The rows of an exam that can be asked, those that leaked and the others.
+
+    A prompt that with its longest choice has more than `most` tokens loses its beginning.
+    """
     found: dict[str, list[Question]] = {"leaked": [], "unseen": []}
     for number, row in enumerate(exam):
         if not row["prompt"]:
@@ -104,9 +108,9 @@ def ask(exam: Sequence[Document], leaked: set[int], tokenizer: Any) -> dict[str,
         behind = row["text"].removeprefix(row["prompt"])
         gap = behind[: len(behind) - len(behind.lstrip())] if row["text"].startswith(row["prompt"]) else " "
         order = [row["answer"], *(choice for choice in row["choices"] if choice != row["answer"])]
-        prompt, *choices = tokenizer([row["prompt"], *(gap + choice for choice in order)], add_special_tokens=False)[
-            "input_ids"
-        ]
+        texts = [row["prompt"], *(gap + choice for choice in order)]
+        prompt, *choices = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        prompt = prompt[max(len(prompt) + max(map(len, choices)) - most, 0) :]
         found["leaked" if number in leaked else "unseen"].append(Question(prompt, choices))
     return found
 
@@ -147,10 +151,16 @@ class Memory:
     def __init__(
         self, trainer: SidesTrainer, kept: Sequence[Document], exam: Sequence[Document], leaked: set[int], prompt: int
     ):
-        """`kept`: documents of `hfcourse.clean.report`; `leaked`: numbers of rows of `exam`; `prompt` in tokens."""
+        """`kept`: documents of `hfcourse.clean.report`; `leaked`: numbers of rows of `exam`; `prompt` in tokens.
+
+        Raises InputError for a prompt that the models have no positions for.
+        """
         self.trainer, self.prompt, tokenizer = trainer, prompt, trainer.processing_class
+        most = longest_input(trainer.together.models["raw"], tokenizer)
+        if not 1 <= prompt <= most // 2:
+            raise InputError(f"--prompt_tokens {prompt}: expected 1 to {most // 2}, half of the model's positions")
         self.texts = choose_texts(kept, tokenizer, 2 * prompt)
-        self.exams = ask(exam, leaked, tokenizer)
+        self.exams = ask(exam, leaked, tokenizer, most)
 
     def measure(self) -> dict[str, float]:
         """perplexity_<side>, recited_copied_<side> and so on; what there is nothing of is left out."""
