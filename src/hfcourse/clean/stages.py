@@ -28,7 +28,7 @@ class Rows(PipelineStep):
     """Rows {"id", "content", "form", "truth"} as documents; each task gets its part of them, in their order.
 
     `dataset` is a `datasets.Dataset`, which a task on another machine reads from the same files. `form` is "text",
-    "html", or "base64" for the bytes of a page.
+    "html", or "base64" for the bytes of a page; a row without an id is called by its number.
     """
 
     type, name = "📖 - READER", "Rows"
@@ -38,9 +38,10 @@ class Rows(PipelineStep):
         self.dataset = dataset
 
     def run(self, data: DocumentsPipeline = None, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
-        for row in self.dataset.shard(world_size, rank, contiguous=True):
+        first, end = (len(self.dataset) * part // world_size for part in (rank, rank + 1))
+        for number, row in enumerate(self.dataset.select(range(first, end)), first):
             labels = json.loads(row["truth"]) if row["truth"] else {}
-            yield Document(row["content"], row["id"], metadata={"form": row["form"], **labels})
+            yield Document(row["content"], row["id"] or str(number), metadata={"form": row["form"], **labels})
 
 
 class Extract(BaseFilter):
