@@ -88,7 +88,7 @@ def test_each_stage_finds_its_fault(cleaned):
     for name in ("language", "quality", "copies", "near_copies", "leaks", "lines", "personal"):
         assert metrics[f"{name}_recall"] >= 0.95, name
     for name in ("quality", "harm", "copies", "near_copies", "leaks", "lines", "personal"):
-        assert metrics[f"{name}_precision"] >= 0.8, name
+        assert metrics[f"{name}_precision"] >= 0.7, name
     assert metrics["words_precision"] < metrics["harm_precision"] and metrics["lost"] <= 12
 
 

@@ -15,7 +15,7 @@ SMALL = {
     "harmful": "runs/world/harm/test.jsonl",
     "exam": "runs/world/quiz.jsonl",
     "eval_dataset_name": "runs/world/corpus",
-    "max_train_samples": 150,
+    "max_train_samples": 120,
     "max_eval_samples": 30,
     "tasks": 2,
     "cleaning": {
@@ -27,7 +27,7 @@ SMALL = {
         "harm_words": ["kill", "bomb", "杀", "炸弹"],
     },
     "vocab_size": 400,
-    "block_size": 32,
+    "block_size": 64,
     "architecture": GPT2,
     "prompt_tokens": 8,
     "max_steps": 12,
@@ -59,7 +59,7 @@ def test_pages_are_kept_or_dropped_with_a_reason(finished):
     folder = finished("clean_data").folder
     metrics = read(folder / "results.json")["metrics"]
     kept, dropped = rows_of(folder / "cleaned/kept"), rows_of(folder / "cleaned/dropped")
-    assert len(kept) == metrics["kept"] and len(kept) + len(dropped) == metrics["documents"] == 150
+    assert len(kept) == metrics["kept"] and len(kept) + len(dropped) == metrics["documents"] == 120
     assert {p.name for p in (folder / "cleaned").iterdir()} == {
         "kept",
         "dropped",
@@ -101,26 +101,28 @@ def test_without_a_proof_it_only_cleans(finished, runner, config):
     outcome = runner.run("clean_data", "--config", given)
     assert outcome.code == 0, outcome.err
     results = read(folder / "results.json")
-    assert set(results["metrics"]) == CLEANING and results["documents"] == 150
+    assert set(results["metrics"]) == CLEANING and results["documents"] == 120
     assert rows_of(folder / "cleaned/kept") == rows_of(small / "cleaned/kept")
-    assert not (folder / "cleaned/raw").exists() and "150 documents in" in outcome.out
+    assert not (folder / "cleaned/raw").exists() and "120 documents in" in outcome.out
     assert "| near copies |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_pages_of_any_kind(runner, rows, tmp_path):
+def test_pages_of_any_kind(runner, tmp_path):
     text = (
         "The town lies on a hill, and the streets of the town are wide. Few of those who live there have a car. " * 2
     )
     chinese = "<p>" + "这座城市在山上，城里的街道很宽。住在那里的人很少有车。春天的时候，船把木头运到海边。" + "</p>"
-    broken = rows(
+    found = [
         {"html": f"<p>{text}</p>"},
         {"html": "<div><!-- nothing --></div>"},
         {"text": text.replace("town", "village") + "\ud83d \x00 end."},
         {"base64": base64.b64encode(chinese.encode("gb18030")).decode()},
         {"html": ""},
         {"base64": base64.b64encode(bytes(range(256)) * 4).decode()},
-    )
-    given = ["--dataset_name", broken, "--proof", "false", "--tasks", "9", "--output_dir", str(tmp_path / "run")]
+    ]
+    pages = tmp_path / "pages.jsonl"
+    pages.write_text("".join(json.dumps(row) + "\n" for row in found))  # half a surrogate pair, as JSON can have it
+    given = ["--dataset_name", str(pages), "--proof", "false", "--tasks", "9", "--output_dir", str(tmp_path / "run")]
     settings = '{"languages": ["en", "zh"], "min_words": 20, "min_sentences": 2, "bands": 2}'
     outcome = runner.run("clean_data", *given, "--cleaning", settings)
     assert outcome.code == 0, outcome.err
@@ -153,7 +155,6 @@ def test_refusals(runner, config, rows, tmp_path):
         ("no column html, text, bytes, base64: found prompt",): ["--dataset_name", "runs/world/prompts"],
         ("--tasks and --workers are 1 or more, not 0 and 1",): ["--tasks", "0"],
         ("a proof takes --architecture and --eval_dataset_name",): ["--eval_dataset_name", ""],
-        ("nothing was kept of 150 pages: look at", "dropped"): ["--cleaning", "{languages: [fi]}"],
         ("--prompt_tokens 33: expected 1 to 32",): ["--prompt_tokens", "33"],
         ("no column 'harmful'",): ["--harmful", "runs/world/quiz.jsonl"],
         ("expected text, or question and answer",): ["--exam", rows({"x": "1"}, name="exam.jsonl")],
@@ -162,5 +163,8 @@ def test_refusals(runner, config, rows, tmp_path):
         said: runner.start("clean_data", *given, str(tmp_path / f"run-{i}"), *more)
         for i, (said, more) in enumerate(runs.items())
     }
+    nothing = runner.start("clean_data", *given, str(tmp_path / "none"), "--cleaning", "{languages: [fi]}")
     for said, run in started.items():
         assert_refused(run.wait(), *said)
+    outcome = nothing.wait()
+    assert outcome.code == 2 and "nothing was kept of 120 pages: look at what" in outcome.err.splitlines()[-1]
