@@ -108,9 +108,7 @@ def test_without_a_proof_it_only_cleans(finished, runner, config):
 
 
 def test_pages_of_any_kind(runner, tmp_path):
-    text = (
-        "The town lies on a hill, and the streets of the town are wide. Few of those who live there have a car. " * 2
-    )
+    text = "The town lies on a hill, and the streets of the town are wide. Few of those who live there have a car. "
     chinese = "<p>" + "这座城市在山上，城里的街道很宽。住在那里的人很少有车。春天的时候，船把木头运到海边。" + "</p>"
     found = [
         {"html": f"<p>{text}</p>"},
@@ -155,7 +153,6 @@ def test_refusals(runner, config, rows, tmp_path):
         ("no column html, text, bytes, base64: found prompt",): ["--dataset_name", "runs/world/prompts"],
         ("--tasks and --workers are 1 or more, not 0 and 1",): ["--tasks", "0"],
         ("a proof takes --architecture and --eval_dataset_name",): ["--eval_dataset_name", ""],
-        ("--prompt_tokens 33: expected 1 to 32",): ["--prompt_tokens", "33"],
         ("no column 'harmful'",): ["--harmful", "runs/world/quiz.jsonl"],
         ("expected text, or question and answer",): ["--exam", rows({"x": "1"}, name="exam.jsonl")],
     }
@@ -163,8 +160,12 @@ def test_refusals(runner, config, rows, tmp_path):
         said: runner.start("clean_data", *given, str(tmp_path / f"run-{i}"), *more)
         for i, (said, more) in enumerate(runs.items())
     }
-    nothing = runner.start("clean_data", *given, str(tmp_path / "none"), "--cleaning", "{languages: [fi]}")
+    later = {  # what shows when the pages are clean, behind lines of progress
+        "nothing was kept of 120 pages: look at what": ["--cleaning", "{languages: [fi]}"],
+        "--prompt_tokens 33: expected 1 to 32": ["--prompt_tokens", "33"],
+    }
+    for i, (said, more) in enumerate(later.items()):
+        outcome = runner.run("clean_data", *given, str(tmp_path / f"later-{i}"), *more)
+        assert outcome.code == 2 and said in outcome.err.splitlines()[-1]
     for said, run in started.items():
         assert_refused(run.wait(), *said)
-    outcome = nothing.wait()
-    assert outcome.code == 2 and "nothing was kept of 120 pages: look at what" in outcome.err.splitlines()[-1]
