@@ -83,7 +83,7 @@ def write_comparison(
             rows.setdefault(name, {})[family] = both(values)
     write_json(folder / FILE, whole)
     return [
-        {"reference / transformers": name} | {family: cells.get(family, "") for family in trainer.groups}
+        {"reference / transformers": name} | {family: cells.get(family, "") for family in trainer.families}
         for name, cells in rows.items()
     ]
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
@@ -17,6 +16,8 @@ from transformers import set_seed
 
 
 SIDES = ("raw", "clean")
+# Of the names of a batch's tensors: the first side's have none.
+PREFIXES = ("", "clean.")
 Document = dict[str, Any]
 
 
@@ -34,13 +35,12 @@ class Sides(nn.Module):
             self.models[side] = from_scratch("causal", architecture, tokenizer)
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """The mean losses (2, 1) on a batch of `hfcourse.data.objectives.Together`."""
+        """The mean losses (2,) on a batch of `hfcourse.data.objectives.Together`."""
         losses = []
-        for index, (side, model) in enumerate(self.models.items()):
-            prefix = f"{side}." if index else ""
+        for prefix, model in zip(PREFIXES, self.models.values(), strict=True):
             batch = {name: inputs[prefix + name] for name in ("input_ids", "attention_mask", "labels")}
             losses.append(model(**batch).loss)
-        return torch.stack(losses)[:, None]
+        return torch.stack(losses)
 
 
 class SidesTrainer(LockstepTrainer):
@@ -48,16 +48,16 @@ class SidesTrainer(LockstepTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs["args"].remove_unused_columns = False  # the collator reads both sides
-        super().__init__(*args, groups=list(SIDES), causal=list(SIDES), **kwargs)
+        super().__init__(*args, named=dict(kwargs["model"].models.items()), **kwargs)
+        self.causal = True
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Both models in one file, which training continues from; at the end each as a checkpoint, too."""
-        super().save_model(output_dir, _internal_call)
-        if output_dir is not None and self.args.should_save and not _internal_call:
-            for side, model in self.together.models.items():
-                parts: tuple[Any, ...] = (model, self.processing_class)
-                for part in parts:
-                    part.save_pretrained(Path(output_dir) / side)
+    def counts(self, inputs: dict[str, Tensor]) -> Tensor:
+        return torch.stack([self.counted(inputs[f"{prefix}labels"]) for prefix in PREFIXES])
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        for prefix in PREFIXES[1:]:  # the first side's are the base class's
+            self._ignore_repeated_rows(inputs[f"{prefix}labels"])
+        return super().prediction_step(model, inputs, *args, **kwargs)
 
 
 def side_by_side(raw: Dataset, clean: Dataset) -> Dataset:
@@ -156,7 +156,7 @@ class Memory:
         Raises InputError for a prompt that the models have no positions for.
         """
         self.trainer, self.prompt, tokenizer = trainer, prompt, trainer.processing_class
-        most = longest_input(trainer.together.models["raw"], tokenizer)
+        most = longest_input(trainer.named["raw"], tokenizer)
         if not 1 <= prompt <= most // 2:
             raise InputError(f"--prompt_tokens {prompt}: expected 1 to {most // 2}, half of the model's positions")
         self.texts = choose_texts(kept, tokenizer, 2 * prompt)
@@ -166,7 +166,7 @@ class Memory:
         """perplexity_<side>, recited_copied_<side> and so on; what there is nothing of is left out."""
         found = self.trainer.evaluate()
         metrics = {f"perplexity_{side}": math.exp(found[f"eval_loss_{side}"]) for side in SIDES}
-        for side, model in self.trainer.together.models.items():
+        for side, model in self.trainer.named.items():
             was_training = model.training
             model.eval()
             texts = {name: rows for name, rows in self.texts.items() if rows}

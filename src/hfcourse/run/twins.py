@@ -1,6 +1,5 @@
 """The reference Transformer and transformers' own model of the same family, trained in lock-step by one Trainer."""
 
-from pathlib import Path
 from typing import Any
 
 from hfcourse.errors import InputError
@@ -37,43 +36,54 @@ class Twins(nn.Module):
             self.models.update({f"{family}_{side}": model for side, model in self.pairs[family].items()})
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """The mean losses (F, 2) on a batch of `hfcourse.data.objectives.Together`, each model's as it computes it."""
+        """The mean losses (2 F,) on a batch of `hfcourse.data.objectives.Together`, each model's as it computes it."""
         losses = []
         for index, (family, pair) in enumerate(self.pairs.items()):
             prefix = f"{family}." if index else ""
             batch = {name: inputs[prefix + name] for name in ("input_ids", "attention_mask", "labels")}
-            losses.append(torch.stack([model(**batch).loss for model in pair.values()]))
+            losses += [model(**batch).loss for model in pair.values()]
         return torch.stack(losses)
 
 
 class TwinTrainer(LockstepTrainer):
-    """Trains Twins. The log has `loss_<family>` and `loss_<family>_transformers`, each evaluation the same with eval_.
+    """Trains Twins; losses are logged as `loss_<family>` and `loss_<family>_transformers`.
 
     `differences` are the largest that a batch of training ever showed between the two.
     """
 
-    suffixes = ("", "_transformers")
-
     def __init__(self, *args: Any, **kwargs: Any):
         self.twins: Twins = kwargs["model"]
-        super().__init__(*args, groups=list(self.twins.pairs), causal=["gpt2"], **kwargs)
+        self.families = list(self.twins.pairs)
+        sides = {"reference": "", "transformers": "_transformers"}
+        pairs = self.twins.pairs.items()
+        named = {f"{family}{sides[side]}": model for family, pair in pairs for side, model in pair.items()}
+        super().__init__(*args, named=named, **kwargs)
+        self.causal = self.families[0] == "gpt2"
 
-    def look_at(self, losses: Tensor) -> None:
-        for family, (ours, theirs) in zip(self.groups, losses.tolist(), strict=True):
+    def labels(self, inputs: dict[str, Tensor]) -> list[Tensor]:
+        """The labels (B, T) that each family's loss looks at."""
+        named = [("labels" if index == 0 else f"{family}.labels") for index, family in enumerate(self.families)]
+        return [inputs[n][:, 1:] if f == "gpt2" else inputs[n] for n, f in zip(named, self.families, strict=True)]
+
+    def counts(self, inputs: dict[str, Tensor]) -> Tensor:
+        counts = torch.stack([(labels != -100).sum() for labels in self.labels(inputs)])
+        return counts.repeat_interleave(len(SIDES))
+
+    def note(self, losses: Tensor) -> None:
+        for family, (ours, theirs) in zip(self.families, losses.view(-1, len(SIDES)).tolist(), strict=True):
             name = f"difference_{family}"
             self.meters[name] = max(self.meters.get(name, 0.0), abs(ours - theirs))
 
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        for labels in self.labels(inputs)[1:]:
+            self._ignore_repeated_rows(labels)
+        return super().prediction_step(model, inputs, *args, **kwargs)
+
     def differences(self) -> dict[str, float]:
         """The largest difference of a family's two losses on any batch of training; for all processes to ask."""
-        own = torch.tensor([self.meters[f"difference_{family}"] for family in self.groups], device=self.args.device)
+        own = torch.tensor([self.meters[f"difference_{family}"] for family in self.families], device=self.args.device)
         largest = self.accelerator.gather(own[None]).amax(0)
-        return dict(zip(self.groups, largest.tolist(), strict=True))
+        return dict(zip(self.families, largest.tolist(), strict=True))
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """All models in one file, which training continues from; at the end each reference as a checkpoint, too."""
-        super().save_model(output_dir, _internal_call)
-        if output_dir is not None and self.args.should_save and not _internal_call:
-            for family, pair in self.twins.pairs.items():
-                parts: tuple[Any, ...] = (pair["reference"], self.processing_class)
-                for part in parts:
-                    part.save_pretrained(Path(output_dir) / family)
+    def saved(self) -> dict[str, Any]:
+        return {family: pair["reference"] for family, pair in self.twins.pairs.items()}
