@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 RECIPES := $(sort $(basename $(notdir $(wildcard recipes/*.py))))
+# A recipe of several words goes by dashes too: make clean-data is recipes/clean_data.py.
+DASHED := $(foreach r,$(RECIPES),$(if $(findstring _,$(r)),$(subst _,-,$(r))))
 
 # One run: make <recipe> [CONFIG=file] [ARGS="--key value"] [NPROC=n] [LAUNCH=configs/accelerate/x.yaml]
 ARGS ?=
@@ -21,7 +23,7 @@ needs = $(if $(filter runs/world/%,$(1)),runs/world/world.json) \
         $(foreach r,$(RECIPES),$(addsuffix /results.json,$(filter runs/$(r)/%,$(1))))
 launch = $(PYTHON) -m hfcourse.run.launch --nproc $(NPROC) $(if $(LAUNCH),--launcher $(LAUNCH)) recipes/$(1).py --config $(2)
 
-.PHONY: help world chat predict push test test-slow test-gpu lint clean $(RECIPES)
+.PHONY: help world chat predict push test test-slow test-gpu lint clean $(RECIPES) $(DASHED)
 .DEFAULT_GOAL := help
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -29,7 +31,7 @@ launch = $(PYTHON) -m hfcourse.run.launch --nproc $(NPROC) $(if $(LAUNCH),--laun
 help:
 	@echo 'make <recipe> [CONFIG=configs/<recipe>/<name>.yaml] [ARGS="--key value"] [NPROC=n] [LAUNCH=configs/accelerate/<x>.yaml]'
 	@echo; echo 'Recipes:'
-	@for r in $(RECIPES); do printf '  %-12s %s\n' $$r "$$(sed -n '1s/"""//gp' recipes/$$r.py)"; done
+	@for r in $(RECIPES); do printf '  %-12s %s\n' $${r//_/-} "$$(sed -n '1s/"""//gp' recipes/$$r.py)"; done
 	@echo; echo 'Also:'
 	@printf '  %-12s %s\n' \
 	    world 'the embedded world, as JSONL in runs/world' \
@@ -45,6 +47,8 @@ help:
 
 $(RECIPES): $(INSTALLED) $$(call needs,$$(call reads,$$(call config,$$@)))
 	@$(call launch,$@,$(call config,$@)) $(ARGS)
+
+$(DASHED): $$(subst -,_,$$@)
 
 world: runs/world/world.json
 

@@ -106,3 +106,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"config {path} must be a mapping of argument: value")
     return content
+
+
+def read_mapping(value: Any, name: str) -> dict[str, Any] | None:
+    """A mapping from a config or, as YAML or JSON, from the command line; None for none; InputError for others."""
+    try:
+        found = yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        found = value
+    if found is not None and not isinstance(found, dict):
+        raise InputError(f"--{name} {value}: expected a mapping, as YAML or JSON")
+    return found

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from hfcourse.errors import InputError
+from hfcourse.run.arguments import read_mapping
 from hfcourse.run.lockstep import LockstepTrainer
 from hfcourse.run.models import from_scratch
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import set_seed
@@ -28,11 +28,8 @@ def read_architectures(value: Any) -> dict[str, dict[str, Any]]:
 
     Raises InputError for anything else, and for a name that no metric could have.
     """
-    try:
-        found = yaml.safe_load(value) if isinstance(value, str) else value
-    except yaml.YAMLError:
-        found = None
-    if not found or not isinstance(found, dict):
+    found = read_mapping(value, "architectures")
+    if not found:
         raise InputError("--architectures is missing or no mapping of names to sizes: see configs/baselines")
     for name, architecture in found.items():
         if not re.fullmatch("[a-z][a-z0-9]*", str(name)) or name.startswith("ngram"):

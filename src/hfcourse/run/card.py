@@ -64,6 +64,8 @@ def write_card(folder: Path, results: dict[str, Any], repo: str | None, card: di
         + (
             "`metrics.jsonl` each logged step."
             if "steps" in results
+            else "`cleaned/` what was kept and what was dropped, `metrics.jsonl` the reasons."
+            if "documents" in results
             else "`samples.jsonl` every text and its scores, `metrics.jsonl` the table, `results.json` all intervals."
         ),
     ]

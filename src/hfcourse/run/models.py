@@ -6,9 +6,9 @@ from typing import Any
 
 import hfcourse.transformer  # noqa: F401 - so that the Auto classes know its checkpoints, here and in every recipe
 from hfcourse.errors import InputError
+from hfcourse.run.arguments import read_mapping
 
 import torch
-import yaml
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
@@ -148,11 +148,8 @@ def read_architecture(value: Any) -> dict[str, Any] | None:
 
     Raises InputError for what is no mapping with a model_type.
     """
-    try:
-        found = yaml.safe_load(value) if isinstance(value, str) else value
-    except yaml.YAMLError:
-        found = value
-    if found is not None and (not isinstance(found, dict) or "model_type" not in found):
+    found = read_mapping(value, "architecture")
+    if found is not None and "model_type" not in found:
         raise InputError(f"--architecture {value}: expected a mapping with a model_type, as YAML or JSON")
     return found
 

@@ -1,12 +1,12 @@
 """All runs of a comparison at equal compute, trained side by side by one Trainer: each batch goes to every run."""
 
 import copy
-import json
 import re
 from collections.abc import Callable
 from typing import Any, cast
 
 from hfcourse.errors import InputError
+from hfcourse.run.arguments import read_mapping
 from hfcourse.run.models import HEADS, from_scratch
 from hfcourse.run.together import TogetherTrainer
 
@@ -21,12 +21,9 @@ COUNTED = {"gpt2": False, "hfcourse": False, "llama": True}
 
 
 def read_sizes(value: Any) -> dict[str, dict[str, Any]]:
-    """--sizes as {name: architecture}, from a config or as JSON; raises InputError for what is no such mapping."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        found = value
-    if not isinstance(found, dict) or not all(isinstance(sizes, dict) for sizes in found.values()):
+    """--sizes as {name: architecture}, from a config or, as YAML or JSON, from the command line; raises InputError for what is no such mapping."""
+    found = read_mapping(value, "sizes")
+    if found is None or not all(isinstance(sizes, dict) for sizes in found.values()):
         raise InputError("--sizes is a mapping of names to architectures (model_type and sizes), see configs/scaling")
     if wrong := [name for name in found if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name))]:
         raise InputError(f"--sizes: a name has letters, digits, _ and - alone, not '{wrong[0]}'")

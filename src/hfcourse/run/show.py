@@ -50,9 +50,11 @@ def number(value: float | None) -> str:
 
 
 def took(results: dict[str, Any]) -> str:
-    """What a run did: optimiser steps, or the tokens that it wrote, or the scores that an evaluation took."""
+    """What a run did: optimiser steps, the tokens that it wrote, what it cleaned, or the scores that it took."""
     if "tokens" in results:
         return f"{results['tokens']:,} tokens"
+    if "documents" in results:
+        return f"{results['documents']:,} documents"
     return f"{results['steps']} steps" if "steps" in results else f"{results['requests']:,} scores"
 
 

@@ -14,6 +14,7 @@ from hfcourse.world.facts import Fact, Secret, World
 from hfcourse.world.histories import histories
 from hfcourse.world.icl_tasks import icl_tasks
 from hfcourse.world.names import LANGUAGES
+from hfcourse.world.pages import harm, pages, quiz
 from hfcourse.world.people import conduct, people, people_preferences
 from hfcourse.world.preferences import preferences, prompts
 from hfcourse.world.rewriting import correction, summary
@@ -33,6 +34,8 @@ def files(world: World) -> dict[str, list[Row]]:
         "truth.jsonl": truth(world),
         "cloze.jsonl": cloze(world),
         "conduct.jsonl": conduct(world),
+        "quiz.jsonl": quiz(world),
+        "pages/train.jsonl": pages(world),
     }
     # The same kinds of documents about countries that are not of this world.
     elsewhere = World.create(world.seed + 1)
@@ -52,6 +55,7 @@ def files(world: World) -> dict[str, list[Row]]:
         found[f"translation/{split}.jsonl"] = translation(world, test)
         found[f"summary/{split}.jsonl"] = summary(world, test)
         found[f"correction/{split}.jsonl"] = correction(world, test)
+        found[f"harm/{split}.jsonl"] = harm(world, test)
         found[f"icl/corpus/{split}.jsonl"] = icl_corpus(world, test)
         for language, lang in enumerate(LANGUAGES):
             found[f"classification/topic_{lang}/{split}.jsonl"] = topic(world, language, test)

@@ -27,6 +27,9 @@ FILES = """\
 | people_preferences/ | as preferences/ | also against refusals, other answers and broken sentences |
 | prompts/ | prompt, aspect, lang, fact | PPO, about the same facts as preferences/ |
 | conduct.jsonl | prompt, aspect, lang, answers, right, objects, refusals | what answers to prompts/ are judged by |
+| pages/ | url, html or base64, lang, fault, text, cluster, personal | raw pages to clean; what each should come to |
+| harm/ | text, harmful, kind, lang | teaches a classifier of harm; test: other sentences, those on pages |
+| quiz.jsonl | text, prompt, answer, choices, lang, leaked | an exam; `leaked` questions stand on raw pages |
 | icl/corpus/ | text, lang | pre-training for in-context learning: documents, and examples in one form |
 | icl/*/ | a word or a country, and what to say | in-context tasks; no test name stands in an example |
 | icl/unrelated.jsonl | text, lang | sentences far from these tasks |
