@@ -21,7 +21,7 @@ COUNTED = {"gpt2": False, "hfcourse": False, "llama": True}
 
 
 def read_sizes(value: Any) -> dict[str, dict[str, Any]]:
-    """--sizes as {name: architecture}, from a config or, as YAML or JSON, from the command line; raises InputError for what is no such mapping."""
+    """--sizes as {name: architecture}; raises InputError for what is no such mapping."""
     found = read_mapping(value, "sizes")
     if found is None or not all(isinstance(sizes, dict) for sizes in found.values()):
         raise InputError("--sizes is a mapping of names to architectures (model_type and sizes), see configs/scaling")
