@@ -4,7 +4,7 @@ n-grams with Kneser-Ney smoothing (Chen and Goodman 1999), a bag of words (Mikol
 an LSTM (Hochreiter and Schmidhuber 1997), the first Transformer's decoder (Vaswani et al. 2017) and GPT-2 (Radford et
 al. 2019) learn from the same tokens and predict the same held-out ones.
 
-    make baselines                                         # the embedded world, two minutes on two cores
+    make baselines                                         # the embedded world, three minutes on one core
     python recipes/baselines.py --config configs/baselines/tiny.yaml --dataset_name my/texts --output_dir DIR
     accelerate launch recipes/baselines.py --config configs/baselines/wikitext2.yaml
 
