@@ -125,7 +125,7 @@ def at_kl(found: dict, kl: float) -> float:
 
 
 def report(rows: dict[str, list[dict]], levels: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)) -> None:
-    """Speed and memory (medians), reward by episodes and by KL (means over the seeds, and their least and greatest)."""
+    """Speed and memory (medians), reward by episodes and by KL (means over the seeds, least and greatest)."""
 
     def spread(values: list[float]) -> str:
         return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -2,14 +2,16 @@
 
     python bench/stories.py pairs reviews/train.jsonl runs/stories/pairs.jsonl
     python recipes/reward.py --config configs/reward/people.yaml --model_name_or_path MODEL \\
-        --dataset_name runs/stories/pairs.jsonl --output_dir runs/reward/stories
-    python recipes/ppo.py --config configs/ppo/stories.yaml --model_name_or_path MODEL --reward_model runs/reward/stories \\
-        --dataset_name stories/train.jsonl --eval_dataset_name stories/dev.jsonl --seed 0 --output_dir runs/ppo/stories-0
+        --dataset_name runs/stories/pairs.jsonl --eval_share 0.1 --learning_rate 1e-3 --max_steps 600 \\
+        --output_dir runs/reward/stories
+    python recipes/ppo.py --config configs/ppo/stories.yaml --model_name_or_path MODEL \\
+        --reward_model runs/reward/stories --dataset_name stories/train.jsonl --eval_dataset_name stories/dev.jsonl \\
+        --seed 0 --output_dir runs/ppo/stories-0
     python bench/stories.py judge MODEL runs/ppo/stories-0 --stories stories/dev.jsonl --reviews reviews/train.jsonl \\
         --held_out reviews/dev.jsonl --reward_model runs/reward/stories
 
-Reviews are rows {"text", "label"} with 1 for a positive one, stories rows {"text"}. A pair is a positive and a negative
-review, drawn at random. The judge is a logistic regression on tf-idf of one and two words (scikit-learn).
+Reviews are rows {"text", "label"} with 1 for a positive one, stories rows {"text"}. A pair is a positive and a
+negative review, drawn at random. The judge is a logistic regression on tf-idf of one and two words (scikit-learn).
 """
 
 import argparse
@@ -74,8 +76,8 @@ def judge(base: str, trained: list[str], stories: str, reviews: str, held_out: s
         words = [text.split() for text in texts]
         distinct = len({word for row in words for word in row}) / sum(map(len, words))
         print(
-            f"{name}: positive {np.mean(positive > 0.5):.3f} (mean probability {positive.mean():.3f}), reward {score:.2f}, "
-            f"KL {kl:.2f} nats, {distinct:.3f} different words a word"
+            f"{name}: positive {np.mean(positive > 0.5):.3f} (mean probability {positive.mean():.3f}), "
+            f"reward {score:.2f}, KL {kl:.2f} nats, {distinct:.3f} different words a word"
         )
         told.append(texts)
     for row in range(5):
