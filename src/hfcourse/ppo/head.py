@@ -48,7 +48,8 @@ class TokenLogProbs(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, of_logps: Tensor | None, of_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        of_logps, of_entropy = grad_outputs
         hidden, weight, tokens, entropy, p = ctx.saved_tensors
         by_entropy = None
         if of_entropy is not None:
