@@ -137,6 +137,8 @@ def report(rows: dict[str, list[dict]], levels: tuple[float, ...] = (0.5, 1.0, 2
             f"{side:<7} {speed:7.2f} episodes a CPU second ({statistics.median(ratios):.2f} times TRL, "
             f"{min(ratios):.2f}-{max(ratios):.2f}), {memory:.0f} MB"
         )
+        if len(found[0]["rewards"]) < 8:
+            continue  # four rollouts of random answers are noise
         curves = [smooth(row["rewards"]) for row in found]
         places = np.linspace(0, len(curves[0]) - 1, 5).astype(int)
         by_episode = [f"{(n + 4) * ROLLOUT}: {spread([curve[n] for curve in curves])}" for n in places]

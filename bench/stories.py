@@ -7,11 +7,12 @@
     python recipes/ppo.py --config configs/ppo/stories.yaml --model_name_or_path MODEL \\
         --reward_model runs/reward/stories --dataset_name stories/train.jsonl --eval_dataset_name stories/dev.jsonl \\
         --seed 0 --output_dir runs/ppo/stories-0
-    python bench/stories.py judge MODEL runs/ppo/stories-0 --stories stories/dev.jsonl --reviews reviews/train.jsonl \\
-        --held_out reviews/dev.jsonl --reward_model runs/reward/stories
+    python bench/stories.py judge MODEL runs/ppo/stories-0 --stories stories/dev.jsonl --reviews other/train.jsonl \\
+        --held_out other/dev.jsonl --reward_model runs/reward/stories
 
 Reviews are rows {"text", "label"} with 1 for a positive one, stories rows {"text"}. A pair is a positive and a
-negative review, drawn at random. The judge is a logistic regression on tf-idf of one and two words (scikit-learn).
+negative review, drawn at random. The judge is a logistic regression on tf-idf of one and two words
+(scikit-learn); give it other reviews than those that the reward was trained on, or it shares the reward's faults.
 """
 
 import argparse
