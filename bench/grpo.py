@@ -2,14 +2,16 @@
 
     python bench/grpo.py --figure ppo-grpo.png
 
-The reward needs no model and its optimum is known: the first word of a prompt names one of four classes of words, and
-an answer earns the share of its 24 places that hold a word of that class: 1/4 by chance, 1 at best. One policy for all
-(GPT-2 of 2 layers and width 64, random weights, 142 tokens), 64 answers a rollout, four epochs of four minibatches,
-no penalty on KL. PPO answers 64 prompts once; GRPO and RLOO answer 8 prompts 8 times, since they need groups. Each
-method gets the best of three learning rates, by its mean reward over the first seed; the others only measure.
+The reward needs no model and its optimum is known: a prompt is one word, which names one of four classes of words,
+and an answer earns the share of its 24 places that hold a word of that class: 1/4 by chance, 1 at best. All prompts
+name the same class, or, with `--contexts 4`, each of the four, and the policy has to read its prompt. One policy for
+all (GPT-2 of 2 layers and width 64, random weights, 142 tokens), 64 answers a rollout, four epochs of four
+minibatches, no penalty on KL. PPO answers 64 prompts once; GRPO and RLOO answer 8 prompts 8 times, since they need
+groups. Each method gets the best of three learning rates, by its mean reward over the first seed.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -29,7 +31,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 VOCABULARY, CLASSES, ROLLOUT, ANSWER = 142, 4, 64, 24
 SIDES = ("ppo", "ppo, shared trunk", "grpo", "rloo")
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (1e-3, 3e-3, 1e-2)
 COMMON = {"per_device_train_batch_size": ROLLOUT // 4, "max_completion_length": ANSWER, "bf16": False, "report_to": [],
           "gradient_checkpointing": False, "save_strategy": "no", "logging_steps": 16, "use_cpu": True,
           "optim": "adamw_torch_fused", "dataloader_pin_memory": False, "disable_tqdm": True}  # fmt: skip
@@ -38,8 +40,8 @@ OWN = {"num_mini_batches": 4, "num_ppo_epochs": 4, "kl_coef": 0.0}
 
 
 def of_its_class(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
-    """The share of an answer's places that hold a word of the class that its prompt begins with."""
-    wanted = [int(prompt.split()[0][1:]) % CLASSES for prompt in prompts]
+    """The share of an answer's places that hold a word of the class that its prompt names."""
+    wanted = [int(prompt[1:]) % CLASSES for prompt in prompts]
     words = [[int(word[1:]) % CLASSES for word in text.split()] for text in completions]
     return [row.count(number) / ANSWER for row, number in zip(words, wanted, strict=True)]
 
@@ -57,14 +59,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def train(side: str, rate: float, rollouts: int, seed: int) -> dict:
+def train(side: str, rate: float, seed: int, rollouts: int, contexts: int) -> dict:
     """Rewards and generated tokens of each rollout, and CPU seconds."""
     torch.manual_seed(0)
     sizes = {"n_embd": 64, "n_head": 4, "n_layer": 2, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0}
     no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 1}
     policy = GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, **sizes, **no_dropout))
-    random = np.random.default_rng(1)
-    prompts = [" ".join(f"w{i}" for i in random.integers(2, VOCABULARY, 8)) for _ in range(1024)]
+    prompts = [f"w{CLASSES + row % contexts}" for row in range(1024)]
     with tempfile.TemporaryDirectory() as folder:
         common = COMMON | {"learning_rate": rate, "max_steps": 16 * rollouts, "seed": seed}
         trainer, args = {
@@ -101,16 +102,18 @@ def draw(rows: dict[str, list[dict]], file: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rollouts", type=int, default=24)
+    parser.add_argument("--rollouts", type=int, default=20)
+    parser.add_argument("--contexts", type=int, choices=(1, 2, 4), default=1, help="classes that prompts name")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--figure", help="PNG of reward over generated tokens")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, list[dict]] = {}
     for side in SIDES:
-        first = {rate: train(side, rate, options.rollouts, 0) for rate in RATES}
+        run = functools.partial(train, side, rollouts=options.rollouts, contexts=options.contexts)
+        first = {rate: run(rate, seed=0) for rate in RATES}
         rate = max(first, key=lambda one: statistics.mean(first[one]["rewards"]))
-        rows[side] = [first[rate], *(train(side, rate, options.rollouts, seed) for seed in range(1, options.seeds))]
+        rows[side] = [first[rate], *(run(rate, seed=seed) for seed in range(1, options.seeds))]
         means = ", ".join(f"{one:g}: {statistics.mean(found['rewards']):.3f}" for one, found in first.items())
         print(f"{side}: mean reward at rate {means}; taken: {rate:g}", flush=True)
         print(json.dumps({"side": side, "rate": rate, "runs": rows[side]}), file=sys.stderr)

@@ -2,7 +2,8 @@
 
     python -m venv ../trl112 && ../trl112/bin/pip install trl==1.12.0
     python bench/ppo.py --trl ../trl112/bin/python --vocabularies 142 2048 16384 50257
-    python bench/ppo.py --trl ../trl112/bin/python --vocabularies 142 --rollouts 20 --figure ppo-trl.png
+    python bench/ppo.py --trl ../trl112/bin/python --vocabularies 142 --rollouts 12 --learning_rate 3e-3 \\
+        --figure ppo-trl.png
 
 Each side is a process of its own, in turn, on one thread, fp32; each round has another seed. The figure draws reward
 over episodes and over KL. GPT-2 of 5 layers and width 128, random weights; 64
@@ -32,7 +33,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadMo
 ROLLOUT, ANSWER = 64, 24
 SIZES = {"n_embd": 128, "n_head": 4, "n_layer": 5, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0}
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 1}
-PPO = {"num_ppo_epochs": 4, "num_mini_batches": 4, "learning_rate": 3e-4, "kl_coef": 0.05, "gamma": 1.0, "lam": 0.95,
+PPO = {"num_ppo_epochs": 4, "num_mini_batches": 4, "kl_coef": 0.05, "gamma": 1.0, "lam": 0.95,
        "cliprange": 0.2, "cliprange_value": 0.2, "vf_coef": 0.1, "bf16": False, "report_to": [],
        "gradient_checkpointing": False, "save_strategy": "no", "logging_steps": 16, "use_cpu": True}  # fmt: skip
 
@@ -57,12 +58,16 @@ def make(vocabulary: int, folder: str) -> tuple:
     return policy, tokenizer, ids
 
 
-def ours(vocabulary: int, rollouts: int, seed: int, shared: bool) -> dict:
+def ours(vocabulary: int, rollouts: int, seed: int, rate: float, shared: bool) -> dict:
     from hfcourse.ppo import PPOConfig, PPOTrainer, RewardModel
 
     with tempfile.TemporaryDirectory() as folder:
         policy, tokenizer, ids = make(vocabulary, folder)
-        settings = PPO | {"per_device_train_batch_size": ROLLOUT // 4, "max_completion_length": ANSWER}
+        settings = PPO | {
+            "learning_rate": rate,
+            "per_device_train_batch_size": ROLLOUT // 4,
+            "max_completion_length": ANSWER,
+        }
         args = PPOConfig(folder, **settings, seed=seed, share_trunk=shared, max_steps=16 * rollouts,
                          optim="adamw_torch_fused", dataloader_pin_memory=False, disable_tqdm=True)  # fmt: skip
         data = Dataset.from_dict({"prompt": [" ".join(f"w{i}" for i in row) for row in ids]})
@@ -71,13 +76,14 @@ def ours(vocabulary: int, rollouts: int, seed: int, shared: bool) -> dict:
         return timed(trainer, rollouts, "reward", "kl")
 
 
-def theirs(vocabulary: int, rollouts: int, seed: int) -> dict:
+def theirs(vocabulary: int, rollouts: int, seed: int, rate: float) -> dict:
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     with tempfile.TemporaryDirectory() as folder:
         policy, tokenizer, ids = make(vocabulary, folder)
         # A whole rollout as one batch and no accumulation, so that each of its minibatches is one optimiser step.
-        args = PPOConfig(folder, **PPO, seed=seed, per_device_train_batch_size=ROLLOUT, response_length=ANSWER,
+        args = PPOConfig(folder, **PPO, learning_rate=rate, seed=seed, per_device_train_batch_size=ROLLOUT,
+                         response_length=ANSWER,
                          local_rollout_forward_batch_size=ROLLOUT, total_episodes=ROLLOUT * rollouts,
                          num_sample_generations=0, temperature=1.0, stop_token="eos",
                          missing_eos_penalty=None)  # fmt: skip
@@ -103,11 +109,12 @@ def timed(trainer: object, rollouts: int, reward: str, kl: str) -> dict:
     return {"speed": ROLLOUT * rollouts / seconds, "memory": memory, "rewards": rewards, "kls": kls}
 
 
-def run(side: str, python: str, vocabulary: int, rollouts: int, seed: int) -> dict:
+def run(side: str, python: str, vocabulary: int, rollouts: int, seed: int, rate: float) -> dict:
     """One side in a process of its own."""
     command = [python, __file__, "--side", side, "--vocabularies", str(vocabulary), "--rollouts", str(rollouts)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    output = subprocess.run([*command, "--seed", str(seed)], capture_output=True, text=True, env=environment)
+    command += ["--seed", str(seed), "--learning_rate", str(rate)]
+    output = subprocess.run(command, capture_output=True, text=True, env=environment)
     lines = [line for line in output.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, output.stderr[-2000:]
     return json.loads(lines[0].removeprefix("RESULT "))
@@ -162,7 +169,7 @@ def draw(rows: dict[str, list[dict]], file: str) -> None:
     axes[0].legend(frameon=False)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=100)
 
 
 def main() -> None:
@@ -170,6 +177,7 @@ def main() -> None:
     parser.add_argument("--trl", help="a Python that has trl 1.12.0")
     parser.add_argument("--vocabularies", type=int, nargs="+", default=[142, 2048])
     parser.add_argument("--rollouts", type=int, default=6)
+    parser.add_argument("--learning_rate", type=float, default=3e-4, help="of both sides, falling to 0")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--figure", help="PNG of the learning curves at the last vocabulary")
     parser.add_argument("--side", choices=("ours", "shared", "trl"), help="run one side in this process")
@@ -177,7 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.side:
         torch.set_num_threads(1)
-        size = options.vocabularies[0], options.rollouts, options.seed
+        size = options.vocabularies[0], options.rollouts, options.seed, options.learning_rate
         found = theirs(*size) if options.side == "trl" else ours(*size, shared=options.side == "shared")
         print("RESULT " + json.dumps(found))
         return
@@ -188,7 +196,7 @@ def main() -> None:
         for seed in range(options.rounds):
             for side, found in rows.items():
                 python = options.trl if side == "trl" else sys.executable
-                found.append(run(side, python, vocabulary, options.rollouts, seed))
+                found.append(run(side, python, vocabulary, options.rollouts, seed, options.learning_rate))
                 print(json.dumps({"side": side, "seed": seed, "vocabulary": vocabulary} | found[-1]), file=sys.stderr)
         print(f"\nvocabulary {vocabulary}, {options.rollouts} rollouts of {ROLLOUT}, {options.rounds} seeds")
         report(rows)
