@@ -126,12 +126,12 @@ def smooth(values: list[float], width: int = 4) -> np.ndarray:
 
 
 def at_kl(found: dict, kl: float) -> float:
-    """The reward of a run when its KL first reached so many nats; NaN if it never did."""
+    """The reward of a run when its KL first reached so many nats; NaN if it never did, or began above."""
     kls = np.maximum.accumulate(smooth(found["kls"]))
-    return float(np.interp(kl, kls, smooth(found["rewards"]), right=math.nan))
+    return float(np.interp(kl, kls, smooth(found["rewards"]), left=math.nan, right=math.nan))
 
 
-def report(rows: dict[str, list[dict]], levels: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)) -> None:
+def report(rows: dict[str, list[dict]], levels: tuple[float, ...] = (1.0, 2.0, 4.0, 6.0, 8.0)) -> None:
     """Speed and memory (medians), reward by episodes and by KL (means over the seeds, least and greatest)."""
 
     def spread(values: list[float]) -> str:
