@@ -1,6 +1,7 @@
 """Our PPOTrainer beside TRL's GRPOTrainer and RLOOTrainer: quality for the same number of generated tokens.
 
     python bench/grpo.py --figure ppo-grpo.png
+    python bench/grpo.py --contexts 4 --figure ppo-grpo-contexts.png
 
 The reward needs no model and its optimum is known: a prompt is one word, which names one of four classes of words,
 and an answer earns the share of its 24 places that hold a word of that class: 1/4 by chance, 1 at best. All prompts

@@ -6,9 +6,9 @@
         --figure ppo-trl.png
 
 Each side is a process of its own, in turn, on one thread, fp32; each round has another seed. The figure draws reward
-over episodes and over KL. GPT-2 of 5 layers and width 128, random weights; 64
-prompts of 8 to 24 tokens a rollout, answers of up to 24, 4 epochs of 4 minibatches; the reward is that of a small
-random reward model, times 10. CPU seconds are those of `train`, without imports and without making the models.
+over episodes and over KL. GPT-2 of 5 layers and width 128, random weights; 64 prompts of 8 to 24 tokens a rollout,
+answers of up to 24, 4 epochs of 4 minibatches; the reward is that of a small random reward model, times 10. CPU
+seconds are those of `train`, without imports and without making the models.
 """
 
 import argparse
