@@ -3,7 +3,7 @@
 from collections import Counter
 
 from hfcourse.ppo.rollout import RolloutSampler, draws, micro_batch, minibatch_order, take
-from hfcourse.ppo.scoring import SeededSampler, add_scoring
+from hfcourse.ppo.scoring import BLOCK, SeededSampler, add_scoring
 
 import pytest
 import torch
@@ -37,8 +37,9 @@ def test_log_probs_are_those_that_the_answer_was_drawn_with(tmp_path, kind, conv
     sampler = SeededSampler.__call__
 
     def watched(self, ids, scores):
+        logps = (scores / temperature).log_softmax(-1)
         found = sampler(self, ids, scores)
-        seen.append((scores / temperature).log_softmax(-1)[found == 0])
+        seen.append(logps[found == 0])
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -121,11 +122,25 @@ def test_draws_follow_the_distribution_and_the_row_alone():
     probabilities = torch.tensor([0.5, 0.2, 0.0, 0.3])
     numbers = draws(seed=0, stream=1, rows=range(20000), length=1)
     sampler = SeededSampler(numbers, temperature=1.0)
-    found = sampler(None, probabilities.log().expand(20000, 4)).argmax(-1)
+    found = sampler(None, probabilities.log().repeat(20000, 1)).argmax(-1)
     shares = torch.bincount(found, minlength=4) / 20000
     assert shares[2] == 0 and (shares - probabilities).abs().max() < 0.01
     assert torch.equal(draws(0, 1, [7, 3], 1), numbers[[7, 3]])
     assert not torch.equal(draws(0, 2, [7], 1), numbers[[7]])
+
+
+@pytest.mark.parametrize("vocabulary", [BLOCK - 1, BLOCK, 3 * BLOCK, 3 * BLOCK + 5])
+def test_a_token_is_the_inverse_of_its_whole_distribution(vocabulary):
+    """Block by block finds what one cumulative sum over the vocabulary would, and never a token that can't be."""
+    torch.manual_seed(0)
+    scores = (3 * torch.randn(200, vocabulary)).masked_fill(torch.rand(200, vocabulary) < 0.3, -torch.inf)
+    numbers = torch.rand(200, 1, dtype=torch.double)
+    numbers[:2, 0] = torch.tensor([0.0, 1 - 2**-53])
+    cumulative = (scores.double() / 0.7).softmax(-1).cumsum(-1)
+    found = SeededSampler(numbers, temperature=0.7)(None, scores.clone())
+    assert (found == 0).sum() == 200 and torch.isfinite(scores[found == 0]).all()
+    whole = torch.searchsorted(cumulative, numbers * cumulative[:, -1:], right=True)[1:, 0]
+    assert (found.argmax(-1)[1:] == whole).float().mean() > 0.98, "but for numbers on the edge of a token"
 
 
 def test_prompts_come_in_rollouts_another_order_each_epoch_and_the_same_again():

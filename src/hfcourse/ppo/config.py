@@ -6,6 +6,7 @@ from typing import Any
 from hfcourse.errors import InputError
 
 from trl import GRPOConfig
+from trl.import_utils import is_vllm_available
 
 
 # The policy that is scored has to be the one that draws: filters and penalties would bias ratio and KL.
@@ -88,6 +89,8 @@ class PPOConfig(GRPOConfig):
             raise InputError("kl_target steers kl_coef by factors, so kl_coef has to begin above 0")
         if self.target_kl is not None and self.fp16:
             raise InputError("target_kl skips steps, which fp16's loss scaling does not allow: use bf16")
+        if self.use_vllm and not is_vllm_available():
+            raise InputError("use_vllm draws answers with vLLM, which is not installed: pip install trl[vllm]")
         micro_batches = self.num_mini_batches * self.gradient_accumulation_steps
         for name, derived in (("num_iterations", self.num_ppo_epochs), ("steps_per_generation", micro_batches)):
             if getattr(self, name) not in (defaults[name], derived):

@@ -210,7 +210,8 @@ class PolicyAndCritic(GRPOTrainer):
                 with self.accelerator.autocast():
                     new = self.model(**batch, with_values=True)
                     with contextlib.nullcontext() if self.ref_model is not None else use_adapter(policy, adapter):
-                        old = (self.model if self.ref_model is None else self.ref_model)(**batch)
+                        reference = self.model if self.ref_model is None else self.ref_model
+                        old = reference(**batch, with_entropy=False)
                 for name, value in zip(names, (new.log_probs, new.entropy, new.value, old.log_probs), strict=True):
                     found[name][part, : value.shape[1]] = value
         self.model.train(training)

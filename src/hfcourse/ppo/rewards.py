@@ -87,11 +87,12 @@ class RewardModel:
 
 
 def _column(config: Any, label: str | None, name: str) -> int:
-    names = list(config.label2id)
+    columns = {name: int(column) for column, name in config.id2label.items()}  # label2id is missing from some configs
+    names = list(columns)
     if label is not None:
         if label not in names:
             raise InputError(f"{name} has no label {label!r}, it has {', '.join(names)}")
-        return config.label2id[label]
+        return columns[label]
     if config.num_labels != 1:
         raise InputError(
             f"{name} has {config.num_labels} labels ({', '.join(names)}), and a reward is one number: name the label "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hfcourse.errors import InputError
-from hfcourse.ppo.functions import log_probs_and_entropy
+from hfcourse.ppo.head import TokenLogProbs
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.utils import ModelOutput
 
 
+BLOCK = 256  # tokens of the vocabulary that are summed up at a time to find the one that is drawn
+BELOW_ONE = 1 - 2**-40  # a greatest random number that rounding does not push behind the last token
 # Attributes by which a config says that logits are more than hidden states times the head's weights.
 LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 
@@ -82,20 +84,29 @@ def fuse_activations(model: nn.Module) -> None:
 def add_scoring(model: PreTrainedModel, temperature: float, owner: nn.Module | None = None) -> None:
     """Let `model(input_ids, attention_mask, answer_mask=...)` return Scores; any other call is what it was.
 
-    The head is applied to answer tokens only: as one plain matrix product on a CPU, and by TRL's fused head, which the
-    trainer has added before and which saves the memory of the logits, on accelerators and for models that change their
-    logits. `owner.critic`, where there is one, gives the values: a ValueHead, or a model of its own.
+    The head is applied to answer tokens only: by TokenLogProbs on a CPU, where `with_entropy=False` saves a pass over
+    the logits, and by TRL's fused head, which the trainer has added before, on accelerators and for models that change
+    their logits. `owner.critic`, where there is one, gives the values: a ValueHead, or a model of its own.
     """
     original = model.forward
     changed = any(getattr(model.config.get_text_config(), name, None) is not None for name in LOGIT_CHANGES)
 
-    def scores(self: Any, input_ids: Tensor, attention_mask: Tensor, answer_mask: Tensor, with_values: bool) -> Scores:
+    def scores(
+        self: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        answer_mask: Tensor,
+        with_values: bool,
+        with_entropy: bool,
+    ) -> Scores:
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}  # (B, W)
         before = answer_mask[:, 1:]  # where the hidden state stands that an answer token is drawn from
         head = self.get_output_embeddings()
-        if input_ids.device.type == "cpu" and type(head) is nn.Linear and not changed:
+        if input_ids.device.type == "cpu" and type(head) is nn.Linear and head.bias is None and not changed:
             hidden = self.base_model(**inputs).last_hidden_state[:, :-1][before]  # (N, D)
-            logps, entropy = log_probs_and_entropy(head(hidden) / temperature, input_ids[:, 1:][before])
+            flags = with_entropy, torch.is_grad_enabled()
+            given = hidden / temperature, head.weight, input_ids[:, 1:][before]
+            logps, entropy = TokenLogProbs.apply(*given, *flags)
         else:
             seen: list[Tensor] = []
             hook = self.base_model.register_forward_hook(lambda *call: seen.append(call[-1].last_hidden_state))
@@ -117,10 +128,17 @@ def add_scoring(model: PreTrainedModel, temperature: float, owner: nn.Module | N
 
     # `generate` reads the signature to know whether it may pass positions, without which left padding shifts them.
     @functools.wraps(type(model).forward)
-    def forward(self: Any, *args: Any, answer_mask: Tensor | None = None, with_values: bool = False, **kwargs: Any):
+    def forward(
+        self: Any,
+        *args: Any,
+        answer_mask: Tensor | None = None,
+        with_values: bool = False,
+        with_entropy: bool = True,
+        **kwargs: Any,
+    ) -> Any:
         if answer_mask is None:
             return original(*args, **kwargs)
-        return scores(self, kwargs["input_ids"], kwargs["attention_mask"], answer_mask, with_values)
+        return scores(self, kwargs["input_ids"], kwargs["attention_mask"], answer_mask, with_values, with_entropy)
 
     model.forward = types.MethodType(forward, model)
 
@@ -151,8 +169,20 @@ class SeededSampler(LogitsProcessor):
         self.draws, self.temperature, self.step = draws, temperature, 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        cumulative = (scores.float() / self.temperature).softmax(-1).double().cumsum(-1)  # (B, V)
-        points = self.draws[:, self.step, None].to(scores.device) * cumulative[:, -1:]
-        tokens = torch.searchsorted(cumulative, points, right=True).clamp(max=scores.shape[-1] - 1)
+        """The scores (B, V) are overwritten. Sums of blocks of tokens find the block, sums within it the token."""
+        vocabulary = scores.shape[1]
+        weights = scores.float().div_(self.temperature)
+        weights = weights.sub_(weights.amax(-1, keepdim=True)).exp_()
+        whole = vocabulary // BLOCK * BLOCK
+        parts = [weights[:, :whole].unflatten(1, (-1, BLOCK)), weights[:, None, whole:]]
+        blocks = torch.cat([part.sum(-1) for part in parts], 1).double()  # (B, blocks)
+        ends = blocks.cumsum(-1)
+        points = self.draws[:, self.step, None].to(scores.device).clamp(max=BELOW_ONE) * ends[:, -1:]
+        block = torch.searchsorted(ends, points, right=True)
+        share = (points - (ends - blocks).gather(1, block)) / blocks.gather(1, block)  # of the block, up to the point
+        places = block * BLOCK + torch.arange(BLOCK, device=scores.device)  # (B, BLOCK)
+        inside = weights.gather(1, places.clamp(max=vocabulary - 1)).double()
+        inside = inside.masked_fill(places >= vocabulary, 0).cumsum(-1)
+        tokens = torch.searchsorted(inside, share.clamp(0, BELOW_ONE) * inside[:, -1:], right=True)
         self.step += 1
-        return torch.full_like(scores, -torch.inf).scatter(1, tokens, 0.0)
+        return scores.fill_(-torch.inf).scatter_(1, block * BLOCK + tokens, 0.0)

@@ -209,10 +209,12 @@ class PPOTrainer(PolicyAndCritic):
         args, mask = self.args, inputs["mask"].float()
         with self.accelerator.autocast():
             rows = {name: inputs[name] for name in ("input_ids", "attention_mask", "answer_mask")}
-            new = model(**rows, with_values=True)
+            new = model(**rows, with_values=True, with_entropy=bool(args.entropy_coef))
         policy = policy_loss(new.log_probs, inputs["logps"], inputs["advantages"], args.cliprange)
         value = value_loss(new.value, inputs["values"], inputs["returns"], args.cliprange_value)
-        losses = policy.loss + args.vf_coef * value.loss - args.entropy_coef * new.entropy
+        losses = policy.loss + args.vf_coef * value.loss
+        if args.entropy_coef:
+            losses = losses - args.entropy_coef * new.entropy
         for name, tokens in {
             "policy_loss": policy.loss,
             "value_loss": value.loss,
