@@ -156,7 +156,7 @@ def test_documents_of_one_token_and_without_marks_and_speeds(runner, config, row
     ("arguments", "said"),
     [
         (["--architectures", "{}"], "--architectures is missing"),
-        (["--architectures", "[rnn]"], "no mapping of names to sizes"),
+        (["--architectures", "[rnn]"], "--architectures [rnn]: expected a mapping"),
         (["--architectures", "{Rnn: {model_type: gpt2}}"], "small letters and digits, and not ngram, unlike 'Rnn'"),
         (["--architectures", "{rnn: {cell: rnn}}"], "rnn needs a mapping with a model_type"),
         (["--architectures", "{gru: {model_type: recurrent, cell: gru}}"], "no cell 'gru', but bag, rnn, lstm"),

@@ -78,8 +78,8 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(small, runner, recipe):
     outcome = runner.run(recipe, *command, env={LARGEST_FILE: str(weights - 1)})
     assert outcome.code == 2 and "Traceback" not in outcome.err, outcome.err
     last = outcome.err.splitlines()[-1]
-    assert last.startswith(f"hfcourse: runs/{recipe}/full/.writing-checkpoint-4 can't be written: "), last
-    assert "the same command continues from the beginning" in last
+    assert last.startswith(f"hfcourse: runs/{recipe}/full/.writing-") and " can't be written: " in last, last
+    assert "the same command continues from " in last
     assert not list(folder.glob("*checkpoint*"))
     assert runner.run(recipe, *command).code == 0
     assert_same_run(small.folder, folder)

@@ -89,7 +89,7 @@ def test_a_tokenizer_that_is_there_is_used(finished, runner):
     ("arguments", "said"),
     [
         (["--architecture", "{}"], "--architecture {}: expected a mapping with a model_type"),
-        (["--architecture", "{broken"], "--architecture {broken: expected a mapping with a model_type"),
+        (["--architecture", "{broken"], "--architecture {broken: expected a mapping, as YAML or JSON"),
         (["--architecture", "null"], "--architecture is missing"),
         (["--architecture", '{"model_type": "gpt9"}'], "gpt9"),
         (["--architecture", '{"model_type": "gpt2", "n_head": 5, "n_embd": 32}'], "5"),

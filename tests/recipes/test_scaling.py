@@ -132,7 +132,7 @@ def test_a_corpus_that_runs_out_is_refused_before_or_when_it_does(runner, config
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sizes", "{broken"], "--sizes is a mapping of names to architectures"),
+        (["--sizes", "{broken"], "--sizes {broken: expected a mapping"),
         (["--sizes", json.dumps({"a": COMMON, "b": COMMON})], "--sizes: 2 are too few: a parabola needs three"),
         (["--sizes", json.dumps({"x": {"model_type": "bloom"}})], "FLOPs are counted for gpt2, hfcourse, llama, not"),
         (["--sizes", json.dumps(SIZES | {"x": COMMON | {"n_positions": 64}})], "as many positions in each"),

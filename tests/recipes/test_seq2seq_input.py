@@ -74,7 +74,7 @@ CASES = {
     "two models": (given("--model_name_or_path", "runs/encoder"), "--architecture makes new weights"),
     "broken sizes": (
         given("--architecture", "{"),
-        "--architecture {: expected a mapping with a model_type, as YAML or JSON",
+        "--architecture {: expected a mapping, as YAML or JSON",
     ),
     "no model_type": (given("--architecture", "{}"), "--architecture {}: expected a mapping with a model_type"),
     "too long": (too_long, "--max_source_length 64 is out of range: this model takes 2 to 40 tokens"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hfcourse.errors import InputError
+from hfcourse.run.checkpoints import disk_problem
 from hfcourse.run.evaluation import Progress
 from hfcourse.run.files import read_json, remove, staged, sync, write_json
 from hfcourse.run.plan import describe_processes
@@ -75,7 +76,13 @@ def _clean(run: Run, cleaner: Cleaner) -> Path:
         write_json(writing / PLAN, plan)
         progress.update(1, name)
 
-    cleaner(writing, done)
+    try:
+        cleaner(writing, done)
+    except OSError as error:
+        if (reason := disk_problem(error)) is None:
+            raise
+        said = f"{writing} can't be written: {reason}; the same command continues from what is clean already"
+        raise InputError(said) from error
     progress.close()
     if not any((writing / "kept").glob("*")):
         raise InputError(f"nothing was kept of {cleaner.documents:,} pages: look at what {writing}/dropped says")

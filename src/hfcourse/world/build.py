@@ -22,7 +22,7 @@ from hfcourse.world.tasks import cloze, ner, sentiment, sft, topic, translation,
 
 
 # Raised whenever the same seed gives other bytes.
-VERSION = 4
+VERSION = 5
 ELSEWHERE = 2000  # documents of another world to read
 
 
