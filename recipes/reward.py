@@ -28,6 +28,7 @@ from hfcourse.run.cli import recipe, start
 from hfcourse.run.models import longest_input
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.reward import Judge, Ranker, load_reward
+from hfcourse.run.reward_keep import KeepArguments
 from hfcourse.run.reward_report import RELIABILITY, describe_pairs, plot_reliability, sample_pairs
 from hfcourse.run.scoring import Reader
 
@@ -35,14 +36,10 @@ from trl import ModelConfig, RewardConfig
 
 
 @dataclass
-class RewardArguments(RunArguments, DataArguments):
+class RewardArguments(RunArguments, DataArguments, KeepArguments):
     shared_prompts: str = field(default="refuse", metadata={"help": "Prompts on both sides.", "choices": list(SHARED)})
     aspect_column: str = field(default="aspect", metadata={"help": "Column that names what a pair is about."})
     new_blocks: int = field(default=0, metadata={"help": "Blocks to add on top, which begin as the identity."})
-    keep_texts: str | None = field(
-        default=None, metadata={"help": "Texts to go on predicting, to keep what they say."}
-    )
-    keep_coef: float = field(default=1.0, metadata={"help": "Weight of the loss on these texts."})
     samples: int = field(default=8, metadata={"help": "Held-out pairs to write down with their margins."})
 
 
@@ -66,7 +63,8 @@ def main():
         train = encode_answers(data.train, "Tokenising train", **reading)
         notes = [loaded, *data.notes, template, f"Rows with more than {longest} tokens to read are dropped, not cut."]
         if script.keep_texts:
-            train = bring_texts(train, script.keep_texts, tokenizer, longest, notes)
+            seed = training.seed if script.rival_coef else None
+            train = bring_texts(train, script.keep_texts, tokenizer, longest, notes, seed)
         test = encode_answers(data.test, "Tokenising eval", shortest_first=True, **reading) if data.test else None
         judge = Judge(test.dataset) if test else None
 
@@ -79,7 +77,7 @@ def main():
             processing_class=tokenizer,
             source=model_args,
             judge=judge,
-            keep_coef=script.keep_coef if script.keep_texts else 0.0,
+            keep=script,
             run=run,
         )
 

@@ -139,7 +139,7 @@ def describe_rankings(split: Split | None) -> str:
 class RankedCollator:
     """Whole rankings, padded on the right: input_ids and attention_mask (B, K, T), labels (B, K) the ranks.
 
-    Texts that rows bring along (`hfcourse.data.kept`) come as kept_ids and kept_mask (B, T).
+    Texts that rows bring along (`hfcourse.data.kept`) come as kept_ids and kept_mask (B, T), and kept_rivals (B, T).
     Rows with fewer than K answers are filled up with ABSENT ranks. A ranking is never spread over batches: its pairs
     are not independent, and as rows of their own they would be over-fitted in one epoch (Ouyang et al. 2022, 3.5).
     """
@@ -159,7 +159,11 @@ class RankedCollator:
                 mask[b, k, : len(answer)] = 1
         batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         if "kept" in rows[0]:
-            texts = [torch.tensor(row["kept"]) for row in rows]
-            batch["kept_ids"] = pad_sequence(texts, batch_first=True, padding_value=self.pad_token_id)
-            batch["kept_mask"] = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+            batch["kept_ids"] = self._pad([row["kept"] for row in rows])
+            batch["kept_mask"] = pad_sequence([torch.ones(len(row["kept"]), dtype=torch.long) for row in rows], True)
+        if "rivals" in rows[0]:
+            batch["kept_rivals"] = self._pad([row["rivals"] for row in rows])
         return batch
+
+    def _pad(self, texts: list[list[int]]) -> torch.Tensor:
+        return pad_sequence([torch.tensor(text) for text in texts], True, self.pad_token_id)
