@@ -16,6 +16,8 @@ SMALL = {
     "dataset_name": "runs/world/preferences",
     "new_blocks": 1,
     "keep_texts": "runs/world/corpus",
+    "rival_coef": 1.0,
+    "kept_steps": 2,
     "max_length": 160,
     "max_train_samples": 96,
     "max_eval_samples": 24,
