@@ -62,9 +62,10 @@ def main():
         reading["num_proc"] = training.dataset_num_proc
         train = encode_answers(data.train, "Tokenising train", **reading)
         notes = [loaded, *data.notes, template, f"Rows with more than {longest} tokens to read are dropped, not cut."]
+        kept = None
         if script.keep_texts:
             seed = training.seed if script.rival_coef else None
-            train = bring_texts(train, script.keep_texts, tokenizer, longest, notes, seed)
+            train, kept = bring_texts(train, script.keep_texts, tokenizer, longest, notes, seed)
         test = encode_answers(data.test, "Tokenising eval", shortest_first=True, **reading) if data.test else None
         judge = Judge(test.dataset) if test else None
 
@@ -73,7 +74,7 @@ def main():
             args=training,
             train_dataset=train.dataset,
             eval_dataset=test.dataset if test else None,
-            data_collator=RankedCollator(tokenizer.pad_token_id),
+            data_collator=RankedCollator(tokenizer.pad_token_id, kept),
             processing_class=tokenizer,
             source=model_args,
             judge=judge,

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from hfcourse.data.kept import draw_rivals
+from hfcourse.data.kept import KeptTexts
 from hfcourse.errors import InputError
 from hfcourse.run.reward import Ranker, load_reward
 from hfcourse.run.reward_keep import KeepArguments, TokenScores, beside, rival_loss
@@ -50,13 +50,18 @@ def test_the_loss_of_rivals_by_hand():
 
 
 def test_rivals_are_words_that_follow_the_same_word():
-    texts = [[1, 2, 3], [1, 4], [2, 5], [2], [1, 4]]
-    drawn = [draw_rivals(texts, seed) for seed in range(200)]
-    assert drawn[0] == draw_rivals(texts, 0) and drawn[0] != drawn[1]
-    assert all([row[0] for row in rivals] == [1, 1, 2, 2, 1] for rivals in drawn), "the first word follows nothing"
-    second = [rivals[0][1] for rivals in drawn]
+    """By seed, epoch and row alone, so that a run that resumes or has more processes draws the same."""
+    texts = KeptTexts([[1, 2, 3], [1, 4], [2, 5], [2], [1, 4]], rows=5, seed=0)
+    drawn = [[texts.bring(row, epoch) for row in range(5)] for epoch in range(200)]
+    assert [text.tolist() for text, _ in drawn[7]] == [text.tolist() for text in texts.texts]
+    assert texts.bring(0, 9)[1].tolist() == drawn[9][0][1].tolist()
+    rivals = [[rival.tolist() for _, rival in epoch] for epoch in drawn]
+    assert all([row[0] for row in epoch] == [1, 1, 2, 2, 1] for epoch in rivals), "the first word follows nothing"
+    second = [epoch[0][1] for epoch in rivals]
     assert set(second) == {2, 4} and 100 < second.count(4) < 170, "as often as they follow: two in three"
-    assert {rivals[2][1] for rivals in drawn} == {3, 5}
+    assert {epoch[2][1] for epoch in rivals} == {3, 5}
+    other = KeptTexts(texts.texts, rows=5, seed=1)
+    assert second != [other.bring(0, epoch)[1][1] for epoch in range(200)]
 
 
 def test_the_first_steps_have_texts_alone(base, tmp_path):
@@ -66,7 +71,12 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     settings = RewardConfig(str(tmp_path), bf16=False, use_cpu=True, gradient_checkpointing=False, report_to="none")
     keep = KeepArguments(keep_texts="texts", keep_coef=0.5, rival_coef=2.0, kept_steps=3)
     rows = Dataset.from_dict({"input_ids": [[[5, 6], [5, 7]]], "ranks": [[1, 2]]})
-    given = {"train_dataset": rows, "processing_class": tokenizer, "source": source, "run": SimpleNamespace(folder=tmp_path)}
+    given = {
+        "train_dataset": rows,
+        "processing_class": tokenizer,
+        "source": source,
+        "run": SimpleNamespace(folder=tmp_path),
+    }
     trainer = Ranker(model=model, args=settings, keep=keep, **given)
     ids = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 0]])
     batch = {

@@ -11,42 +11,46 @@ from hfcourse.data.texts import Texts
 import numpy as np
 
 
+class KeptTexts:
+    """The texts (token ids) that rows bring along: row i of epoch e brings text e R + i of R rows, and round again.
+
+    With a seed each token has a rival, another that could stand there: one of those that follow the token before it
+    in the texts, drawn as often as it does, anew in each epoch. It is the small generator of Clark et al. 2020
+    ("ELECTRA") at its smallest, a bigram model. The first token of a text follows nothing and is its own rival, and
+    others may be: where the two are equal, there is nothing to tell.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[int]], rows: int, seed: int | None = None):
+        self.texts = [np.asarray(text, dtype=np.int64) for text in texts]
+        self.rows, self.seed = rows, seed
+        before = np.concatenate([text[:-1] for text in self.texts])
+        order = np.argsort(before, kind="stable")
+        self.before = before[order]
+        self.followers = np.concatenate([text[1:] for text in self.texts])[order]
+
+    def bring(self, row: int, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The text (T,) and its rivals (T,), None without a seed."""
+        number = epoch * self.rows + row
+        text = self.texts[number % len(self.texts)]
+        if self.seed is None:
+            return text, None
+        first, end = (np.searchsorted(self.before, text[:-1], side=side) for side in ("left", "right"))
+        drawn = np.random.default_rng([self.seed, number]).integers(first, end)
+        return text, np.concatenate([text[:1], self.followers[drawn]])
+
+
 def bring_texts(
     rows: Split, name: str, tokenizer: Any, longest: int, notes: list[str], rivals_seed: int | None = None
-) -> Split:
-    """Encoded rows with the column `kept`, token ids of a text that each brings along; says so in `notes`.
+) -> tuple[Split, KeptTexts]:
+    """Encoded rows with their places in the column `place`, and the texts of the data set `name` that they bring.
 
-    Row i brings text i of the data set `name`, and the first again after the last. A text ends with the
-    end-of-sequence token, as in pre-training, and is cut at `longest`. With a seed each token has a rival in the
-    column `rivals`. Raises InputError for texts that can't be read.
+    A text ends with the end-of-sequence token, as in pre-training, and is cut at `longest`. `notes` get a sentence.
+    Raises InputError for texts that can't be read.
     """
-    source = DataArguments(name, eval_share=0, max_train_samples=len(rows.dataset))
-    texts = load_data(source, Texts(), seed=0).train
+    texts = load_data(DataArguments(name, eval_share=0), Texts(), seed=0).train
     found = tokenizer(texts.dataset["text"][:], add_special_tokens=False, verbose=False)["input_ids"]
     ids = [[*text, tokenizer.eos_token_id][:longest] for text in found]
-    kept = [ids[i % len(ids)] for i in range(len(rows.dataset))]
-    notes.append(
-        f"Each row brings along a text of {name} to predict: {len(ids):,} texts, {sum(map(len, kept)):,} tokens."
-    )
-    dataset = rows.dataset.add_column("kept", kept)
-    if rivals_seed is not None:
-        dataset = dataset.add_column("rivals", draw_rivals(kept, rivals_seed))
-    return replace(rows, dataset=dataset)
-
-
-def draw_rivals(texts: Sequence[Sequence[int]], seed: int) -> list[list[int]]:
-    """For each token one that could stand there: drawn among those that follow the token before it in the texts.
-
-    It is the small generator of Clark et al. 2020 ("ELECTRA") at its smallest, a bigram model. The first token of a
-    text follows nothing and is its own rival, and others may be: where they are equal, there is nothing to tell.
-    """
-    flat = np.concatenate([np.asarray(text, dtype=np.int64) for text in texts])
-    ends = np.cumsum([len(text) for text in texts])
-    after = np.setdiff1d(np.arange(len(flat)), [0, *ends[:-1]])  # places with a token before them
-    before = flat[after - 1]
-    order = np.argsort(before, kind="stable")
-    followers, before_them = flat[after[order]], before[order]
-    first, end = (np.searchsorted(before_them, before, side=side) for side in ("left", "right"))
-    rivals = flat.copy()
-    rivals[after] = followers[np.random.default_rng(seed).integers(first, end)]
-    return [part.tolist() for part in np.split(rivals, ends[:-1])]
+    notes.append(f"Each row brings along a text of {name}: {len(ids):,} texts, {sum(map(len, ids)):,} tokens.")
+    count = len(rows.dataset)
+    placed = replace(rows, dataset=rows.dataset.add_column("place", list(range(count))))
+    return placed, KeptTexts(ids, count, rivals_seed)

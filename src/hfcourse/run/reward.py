@@ -44,21 +44,23 @@ def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
     model, tokenizer, note = load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
     if new_blocks:
         _grow(model, new_blocks)
-        note += f" On top {new_blocks} more blocks, copies of the last ones that begin as the identity."
+        note += f" On top {new_blocks} more blocks, drawn with the seed, that begin as the identity."
     return model, tokenizer, note
 
 
 @torch.no_grad()
 def _grow(model: Any, count: int) -> None:
-    """Put copies of the last blocks on top, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
+    """Put blocks on top, drawn as the model's own were, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
 
-    Unlike there all is trained: a copy knows where to look, and what it does with that it has yet to learn.
+    There they are copies of blocks. Here they have to compare, which the blocks beneath never did.
     """
     depth = model.config.num_hidden_layers
     blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth), [])
     for place in range(depth, depth + count):
         below = place - min(count, depth)
         block = copy.deepcopy(blocks[below]) if len(blocks) else torch.nn.Module()
+        for part in block.modules():
+            model._init_weights(part)
         ends = [part for name, part in block.named_modules() if name.endswith(RESIDUAL)]
         # Behind a norm nothing added is not nothing changed.
         if len(ends) != 2 or not getattr(model.config, "pre_norm", True):
