@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from hfcourse.data.kept import KeptTexts
 from hfcourse.errors import InputError
 from hfcourse.run.reward import Ranker, load_reward
-from hfcourse.run.reward_keep import KeepArguments, TokenScores, beside, rival_loss
+from hfcourse.run.reward_keep import KeepArguments, TokenScores, beside, predicting_head, rival_loss
 
 import pytest
 import torch
@@ -69,7 +69,7 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     source = ModelConfig(model_name_or_path=str(base), dtype="float32")
     model, tokenizer, _ = load_reward(source)
     settings = RewardConfig(str(tmp_path), bf16=False, use_cpu=True, gradient_checkpointing=False, report_to="none")
-    keep = KeepArguments(keep_texts="texts", keep_coef=0.5, rival_coef=2.0, kept_steps=3)
+    keep = KeepArguments(keep_texts="texts", rival_coef=2.0, kept_steps=3)
     rows = Dataset.from_dict({"input_ids": [[[5, 6], [5, 7]]], "ranks": [[1, 2]]})
     given = {
         "train_dataset": rows,
@@ -98,7 +98,7 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     telling = rival_loss(trainer.tokens.last, ids, batch["kept_rivals"], mask)[0].mean()
     causal = GPT2LMHeadModel.from_pretrained(base).eval()
     predicting = [causal(input_ids=ids[i : i + 1, :n], labels=ids[i : i + 1, :n]).loss for i, n in ((0, 4), (1, 3))]
-    assert before.item() == pytest.approx((2 * telling + 0.5 * sum(predicting) / 2).item(), rel=1e-4)
+    assert before.item() == pytest.approx((2 * telling + sum(predicting) / 2).item(), rel=1e-4)
     trainer.state.global_step = 3
     after = trainer.compute_loss(model, batch, num_items_in_batch=count)
     alone = trainer.compute_loss(model, pairs, num_items_in_batch=count)
@@ -106,6 +106,26 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     assert trainer._metrics["train"]["margin"]
     gradients = [torch.autograd.grad(loss, model.score.weight)[0] for loss in (before, alone, after)]
     torch.testing.assert_close(gradients[0] + gradients[1], gradients[2])
+    halves = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(2)]
+    halves = [trainer.compute_loss(model, half, num_items_in_batch=count).item() for half in halves]
+    assert sum(halves) == pytest.approx(after.item(), rel=1e-5), "accumulated, they are the whole batch"
+
+
+def test_a_reward_model_goes_on_with_rivals_alone(base, tmp_path):
+    """It has no head that predicts texts: without rivals there is nothing to learn from them."""
+    args = ModelConfig(model_name_or_path=str(base), dtype="float32")
+    assert predicting_head(args) is not None
+    model, tokenizer, _ = load_reward(args)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "reward")
+    args.model_name_or_path = str(tmp_path / "reward")
+    assert predicting_head(args) is None
+    settings = RewardConfig(str(tmp_path), bf16=False, use_cpu=True, report_to="none")
+    rows = Dataset.from_dict({"input_ids": [[[5, 6], [5, 7]]], "ranks": [[1, 2]]})
+    given = {"train_dataset": rows, "processing_class": tokenizer, "source": args}
+    given["run"] = SimpleNamespace(folder=tmp_path)
+    with pytest.raises(InputError, match="a reward model predicts no texts, it learns from them with --rival_coef"):
+        Ranker(model=model, args=settings, keep=KeepArguments(keep_texts="texts"), **given)
 
 
 def test_bad_input_is_named():

@@ -133,8 +133,10 @@ class Ranker(RunTrainer, RewardTrainer):
         self.keep = keep or KeepArguments()
         self.keep.check_keep()
         super().__init__(*args, compute_metrics=judge, peft_config=adapter_config(source), **kwargs)
-        predicts = self.keep.keep_texts and self.keep.keep_coef
-        self.head = predicting_head(source).to(self.args.device) if predicts else None
+        head = predicting_head(source) if self.keep.keep_texts else None
+        self.head = head if head is None else head.to(self.args.device)
+        if self.keep.keep_texts and head is None and not self.keep.rival_coef:
+            raise InputError("--keep_texts: a reward model predicts no texts, it learns from them with --rival_coef")
         self.tokens = TokenScores(self.model) if self.keep.rival_coef else None
         self.label_names = ["labels"]
 
@@ -189,7 +191,7 @@ class Ranker(RunTrainer, RewardTrainer):
         measured = {}
         if self.head is not None:
             predicting = predicting_loss(hidden, self.head, ids, mask)
-            losses, measured["kept_loss"] = losses + self.keep.keep_coef * predicting, predicting.mean()
+            losses, measured["kept_loss"] = losses + predicting, predicting.mean()
         if self.tokens is not None and rivals is not None:
             telling, right = rival_loss(self.tokens.last, ids, rivals, mask)
             losses = losses + self.keep.rival_coef * telling

@@ -8,7 +8,7 @@ from hfcourse.run.models import load
 
 import torch
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from trl import ModelConfig
 
 
@@ -16,12 +16,12 @@ from trl import ModelConfig
 class KeepArguments:
     """Texts that a reward model goes on reading, so that it keeps what it knows and learns to judge by it.
 
-    It predicts them by the head that it had (Yang et al. 2024, "Regularizing Hidden States Enables Learning
-    Generalizable Reward Model"), and scores each of their tokens higher than a rival, another that could stand there.
+    It goes on predicting them by the head that it had, if it had one (Yang et al. 2024, "Regularizing Hidden States
+    Enables Learning Generalizable Reward Model"), and scores each of their tokens higher than a rival, another that
+    could stand there.
     """
 
     keep_texts: str | None = field(default=None, metadata={"help": "Texts to go on reading, to keep what they say."})
-    keep_coef: float = field(default=1.0, metadata={"help": "Weight of the loss on predicting them."})
     rival_coef: float = field(default=0.0, metadata={"help": "Weight of scoring their tokens above rivals."})
     kept_steps: int = field(default=0, metadata={"help": "First steps, on these texts alone."})
 
@@ -31,8 +31,11 @@ class KeepArguments:
             raise InputError("--rival_coef and --kept_steps are about the texts of --keep_texts, and there are none")
 
 
-def predicting_head(args: ModelConfig) -> torch.Tensor:
-    """Weights (V, D) with which the language model `args` names predicts tokens, as they are there."""
+def predicting_head(args: ModelConfig) -> torch.Tensor | None:
+    """Weights (V, D) with which the model that `args` names predicts tokens, None for a reward model: it does not."""
+    config = load(AutoConfig, str(args.model_name_or_path), args.model_revision)
+    if any(name.endswith("ForSequenceClassification") for name in config.architectures or []):
+        return None
     model = load(AutoModelForCausalLM, str(args.model_name_or_path), args.model_revision, dtype=torch.float32)
     return model.get_output_embeddings().weight.detach()
 
