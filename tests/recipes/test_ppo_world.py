@@ -1,5 +1,5 @@
-"""The claims at full size: a reward model judges truth on facts that no pair mentions; what people prefer is learnt and
-truth rises, in three seeds, on unseen prompts; without the penalty on KL the score ends higher and truth lower."""
+"""The claims at full size: a reward model judges truth on facts that no pair mentions; what people prefer is learnt
+and truth rises, in three seeds, on unseen prompts; without the penalty on KL the score ends higher and truth lower."""
 
 import json
 import os
