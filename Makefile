@@ -55,8 +55,10 @@ world: runs/world/world.json
 runs/world/world.json: | $(INSTALLED)
 	@$(PYTHON) -m hfcourse.world --output runs/world
 
-# Any finished run that a config names: runs/<recipe>/<name>/results.json from configs/<recipe>/<name>.yaml.
-runs/%/results.json: | $(INSTALLED) $$(call needs,$$(call reads,configs/$$*.yaml))
+# Any finished run that a config names: runs/<recipe>/<name>/results.json from configs/<recipe>/<name>.yaml. All of them are
+# listed, for an implicit rule would not make one run of a recipe from another of the same.
+RUNS := $(patsubst configs/%.yaml,runs/%/results.json,$(wildcard configs/*/*.yaml))
+$(RUNS): runs/%/results.json: | $(INSTALLED) $$(call needs,$$(call reads,configs/$$*.yaml))
 	@$(call launch,$(firstword $(subst /, ,$*)),configs/$*.yaml)
 
 chat: $(INSTALLED)

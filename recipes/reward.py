@@ -9,7 +9,7 @@ fact of a held-out one, so what is true there the model can only know from its p
     python recipes/reward.py --config configs/reward/tiny.yaml --dataset_name my/pairs.jsonl
     accelerate launch recipes/reward.py --config configs/reward/qwen2.5-0.5b-ultrafeedback.yaml
 
-Result: style is judged nearly perfectly, truth is harder (docs/concepts/reward.md). Metrics: eval_loss (mean per
+Result: style is judged perfectly, truth less well (docs/concepts/reward.md). Metrics: eval_loss (mean per
 prompt), accuracy and accuracy_<aspect> (share of pairs in the right order, 0 to 1), ece (of sigmoid(margin), 0 to .5),
 length_correlation (of reward and length among answers to one prompt, -1 to 1), all also with _before; longer_wins
 (the accuracy of preferring the longer answer).
@@ -28,6 +28,7 @@ from hfcourse.run.cli import recipe, start
 from hfcourse.run.models import longest_input
 from hfcourse.run.plan import describe_rows
 from hfcourse.run.reward import Judge, Ranker, load_reward
+from hfcourse.run.reward_keep import KeepArguments
 from hfcourse.run.reward_report import RELIABILITY, describe_pairs, plot_reliability, sample_pairs
 from hfcourse.run.scoring import Reader
 
@@ -35,14 +36,10 @@ from trl import ModelConfig, RewardConfig
 
 
 @dataclass
-class RewardArguments(RunArguments, DataArguments):
+class RewardArguments(RunArguments, DataArguments, KeepArguments):
     shared_prompts: str = field(default="refuse", metadata={"help": "Prompts on both sides.", "choices": list(SHARED)})
     aspect_column: str = field(default="aspect", metadata={"help": "Column that names what a pair is about."})
     new_blocks: int = field(default=0, metadata={"help": "Blocks to add on top, which begin as the identity."})
-    keep_texts: str | None = field(
-        default=None, metadata={"help": "Texts to go on predicting, to keep what they say."}
-    )
-    keep_coef: float = field(default=1.0, metadata={"help": "Weight of the loss on these texts."})
     samples: int = field(default=8, metadata={"help": "Held-out pairs to write down with their margins."})
 
 
@@ -65,8 +62,10 @@ def main():
         reading["num_proc"] = training.dataset_num_proc
         train = encode_answers(data.train, "Tokenising train", **reading)
         notes = [loaded, *data.notes, template, f"Rows with more than {longest} tokens to read are dropped, not cut."]
+        kept = None
         if script.keep_texts:
-            train = bring_texts(train, script.keep_texts, tokenizer, longest, notes)
+            seed = training.seed if script.rival_coef else None
+            train, kept = bring_texts(train, script.keep_texts, tokenizer, longest, notes, seed)
         test = encode_answers(data.test, "Tokenising eval", shortest_first=True, **reading) if data.test else None
         judge = Judge(test.dataset) if test else None
 
@@ -75,11 +74,11 @@ def main():
             args=training,
             train_dataset=train.dataset,
             eval_dataset=test.dataset if test else None,
-            data_collator=RankedCollator(tokenizer.pad_token_id),
+            data_collator=RankedCollator(tokenizer.pad_token_id, kept),
             processing_class=tokenizer,
             source=model_args,
             judge=judge,
-            keep_coef=script.keep_coef if script.keep_texts else 0.0,
+            keep=script,
             run=run,
         )
 

@@ -3,7 +3,7 @@
 import json
 
 from hfcourse.data.arguments import DataArguments
-from hfcourse.data.kept import bring_texts
+from hfcourse.data.kept import KeptTexts, bring_texts
 from hfcourse.data.load import load_data
 from hfcourse.data.preferences import Preferences
 from hfcourse.data.ranked import RankedCollator, check_prompts, describe_rankings, encode_answers, is_plain
@@ -110,16 +110,21 @@ class Sounds:
 
 
 def test_each_row_brings_a_text_along(tmp_path):
-    """In their order and from the first again; cut at the length, and whole texts end."""
-    split = encode(load(tmp_path / "rows", {"train": ROWS}, eval_share=0.0), Letters(), 10)
-    (tmp_path / "texts.jsonl").write_text('{"text": "xy"}\n{"text": "longer"}\n')
+    """In their order, epoch after epoch, and from the first again; cut at the length, and whole texts end."""
+    split = encode(load(tmp_path / "rows", {"train": ROWS[:2]}, eval_share=0.0), Letters(), 10)
+    (tmp_path / "texts.jsonl").write_text('{"text": "xy"}\n{"text": "longer"}\n{"text": "xz"}\n')
     notes = []
-    split = bring_texts(split, str(tmp_path / "texts.jsonl"), Sounds(), 4, notes)
-    assert split.dataset["kept"][:] == [[120, 121, 0], [108, 111, 110, 103], [120, 121, 0]]
-    assert notes[0].endswith("texts.jsonl to predict: 2 texts, 10 tokens.")
-    batch = RankedCollator(pad_token_id=7)([split.dataset[0], split.dataset[1]])
+    split, kept = bring_texts(split, str(tmp_path / "texts.jsonl"), Sounds(), 4, notes, rivals_seed=0)
+    assert notes[0].endswith("texts.jsonl: 3 texts, 10 tokens.")
+    rows, collator = [split.dataset[i] for i in range(2)], RankedCollator(7, kept)
+    batch = collator(rows)
     assert batch["kept_ids"].tolist() == [[120, 121, 0, 7], [108, 111, 110, 103]]
     assert batch["kept_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert batch["kept_rivals"][0, 1] in (121, 122) and batch["kept_rivals"][1].tolist() == [108, 111, 110, 103]
+    collator.set_epoch(1)
+    assert collator(rows)["kept_ids"].tolist() == [[120, 122, 0], [120, 121, 0]]
+    assert "kept_ids" not in collator([{name: row[name] for name in row if name != "place"} for row in rows])
+    assert "kept_rivals" not in RankedCollator(7, KeptTexts(kept.texts, 2))(rows)
     (tmp_path / "none.jsonl").write_text('{"words": "xy"}\n')
     with pytest.raises(InputError, match="none.jsonl, line 1: no column 'text'"):
         bring_texts(split, str(tmp_path / "none.jsonl"), Sounds(), 4, [])

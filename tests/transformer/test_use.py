@@ -142,6 +142,17 @@ def test_an_architecture_may_have_the_names_of_transformers():
     assert model.model.layers[0].feed_forward.down.weight.std().item() == pytest.approx(0.06 / 6**0.5, rel=0.05)
 
 
+def test_a_mask_of_queries_and_keys_is_what_is_added():
+    """Each position sees itself and the first: as transformers' GPT-2 reads it."""
+    seen = torch.eye(9, dtype=torch.bool)
+    seen[:, 0] = True
+    bias = torch.zeros(9, 9).masked_fill(~seen, torch.finfo(torch.float32).min).expand(2, 1, 9, 9)
+    inputs = batch("gpt2", rows=2, length=9) | {"attention_mask": bias}
+    theirs, ours = (model.eval()(**inputs).logits for model in pair("gpt2"))
+    assert difference(theirs, ours) < 1e-5
+    assert difference(ours, pair("gpt2")[1](inputs["input_ids"]).logits) > 1e-3
+
+
 def test_too_long_and_a_mask_of_another_shape():
     for name, limit in (("gpt2", 80), ("bert", 80)):
         model = pair(name)[1]

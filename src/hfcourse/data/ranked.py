@@ -1,10 +1,11 @@
 """Rows of `hfcourse.data.preferences` -> token ids of each answer with its prompt, and batches of whole rankings."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hfcourse.data.kept import KeptTexts
 from hfcourse.data.load import OVERLAP, Data, Split
 from hfcourse.data.rows import code_version, content
 from hfcourse.errors import InputError
@@ -139,13 +140,17 @@ def describe_rankings(split: Split | None) -> str:
 class RankedCollator:
     """Whole rankings, padded on the right: input_ids and attention_mask (B, K, T), labels (B, K) the ranks.
 
-    Texts that rows bring along (`hfcourse.data.kept`) come as kept_ids and kept_mask (B, T).
+    Texts that rows bring along (`hfcourse.data.kept`) come as kept_ids and kept_mask (B, T), and kept_rivals (B, T).
     Rows with fewer than K answers are filled up with ABSENT ranks. A ranking is never spread over batches: its pairs
     are not independent, and as rows of their own they would be over-fitted in one epoch (Ouyang et al. 2022, 3.5).
     """
 
-    def __init__(self, pad_token_id: int):
-        self.pad_token_id = pad_token_id
+    def __init__(self, pad_token_id: int, kept: KeptTexts | None = None):
+        self.pad_token_id, self.kept, self.epoch = pad_token_id, kept, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Bring other texts than in the epoch before."""
+        self.epoch = epoch
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         most = max(len(row["ranks"]) for row in rows)
@@ -158,8 +163,13 @@ class RankedCollator:
                 ids[b, k, : len(answer)] = torch.tensor(answer)
                 mask[b, k, : len(answer)] = 1
         batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        if "kept" in rows[0]:
-            texts = [torch.tensor(row["kept"]) for row in rows]
-            batch["kept_ids"] = pad_sequence(texts, batch_first=True, padding_value=self.pad_token_id)
-            batch["kept_mask"] = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+        if self.kept is not None and "place" in rows[0]:  # the rows of an evaluation bring none
+            texts, rivals = zip(*(self.kept.bring(row["place"], self.epoch) for row in rows), strict=True)
+            batch["kept_ids"] = self._pad(texts, self.pad_token_id)
+            batch["kept_mask"] = self._pad([np.ones_like(text) for text in texts], 0)
+            if self.kept.seed is not None:
+                batch["kept_rivals"] = self._pad(rivals, self.pad_token_id)
         return batch
+
+    def _pad(self, texts: Sequence[np.ndarray], value: int) -> torch.Tensor:
+        return pad_sequence([torch.from_numpy(text) for text in texts], True, value)

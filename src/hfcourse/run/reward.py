@@ -11,6 +11,7 @@ from hfcourse.errors import InputError
 from hfcourse.metrics.exact_match import grouped_accuracy
 from hfcourse.metrics.preferences import calibration_error, length_correlation, ranked_pairs, reliability, wins
 from hfcourse.run.models import check_folder, load, load_checkpoint
+from hfcourse.run.reward_keep import KeepArguments, TokenScores, beside, predicting_head, predicting_loss, rival_loss
 from hfcourse.run.scoring import one_label
 from hfcourse.run.trainer import RunTrainer
 
@@ -19,7 +20,7 @@ import torch
 from datasets import Dataset
 from peft import PeftConfig, PeftModel
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, EvalPrediction
+from transformers import AutoConfig, AutoModelForSequenceClassification, EvalPrediction
 from trl import ModelConfig, RewardTrainer, get_peft_config
 
 
@@ -43,21 +44,23 @@ def load_reward(args: ModelConfig, new_blocks: int = 0) -> tuple[Any, Any, str]:
     model, tokenizer, note = load_checkpoint(args, AutoModelForSequenceClassification, num_labels=1)
     if new_blocks:
         _grow(model, new_blocks)
-        note += f" On top {new_blocks} more blocks, copies of the last ones that begin as the identity."
+        note += f" On top {new_blocks} more blocks, drawn with the seed, that begin as the identity."
     return model, tokenizer, note
 
 
 @torch.no_grad()
 def _grow(model: Any, count: int) -> None:
-    """Put copies of the last blocks on top, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
+    """Put blocks on top, drawn as the model's own were, which at first add nothing (Wu et al. 2024, "LLaMA Pro").
 
-    Unlike there all is trained: a copy knows where to look, and what it does with that it has yet to learn.
+    There they are copies of blocks. Here they have to compare, which the blocks beneath never did.
     """
     depth = model.config.num_hidden_layers
     blocks: Any = next((m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth), [])
     for place in range(depth, depth + count):
         below = place - min(count, depth)
         block = copy.deepcopy(blocks[below]) if len(blocks) else torch.nn.Module()
+        for part in block.modules():
+            model._init_weights(part)
         ends = [part for name, part in block.named_modules() if name.endswith(RESIDUAL)]
         # Behind a norm nothing added is not nothing changed.
         if len(ends) != 2 or not getattr(model.config, "pre_norm", True):
@@ -87,21 +90,6 @@ def adapter_config(args: ModelConfig) -> PeftConfig | None:
     return config
 
 
-def predicting_head(args: ModelConfig) -> torch.Tensor:
-    """Weights (V, D) with which the language model `args` names predicts tokens, as they are there."""
-    model = load(AutoModelForCausalLM, str(args.model_name_or_path), args.model_revision, dtype=torch.float32)
-    return model.get_output_embeddings().weight.detach()
-
-
-def predicting_loss(hidden: torch.Tensor, head: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean over the tokens of each text but its first of -log p: hidden (B, T, D), head (V, D), ids (B, T) -> (B,)."""
-    counted = mask[:, 1:].bool()
-    states, targets = hidden[:, :-1][counted], ids[:, 1:][counted]  # (N, D), (N,)
-    losses = F.cross_entropy((states @ head.to(states).T).float(), targets, reduction="none")
-    spread = losses.new_zeros(counted.shape).masked_scatter(counted, losses)  # (B, T - 1)
-    return spread.sum(1) / counted.sum(1).clamp(min=1)
-
-
 def better(ranks: torch.Tensor) -> torch.Tensor:
     """Where answer i of a prompt is better than its answer j: ranks (B, K), ABSENT where none is -> (B, K, K)."""
     there = ranks != ABSENT
@@ -127,20 +115,29 @@ class Ranker(RunTrainer, RewardTrainer):
 
     Args:
         source: where the model came from, for the merged checkpoint that a LoRA run ends in.
-        keep_coef: weight of the loss on the texts that rows bring along (`hfcourse.data.kept`): with it
-            the model goes on predicting them by the head that it had, and keeps what it knows while it learns to
-            judge (Yang et al. 2024, "Regularizing Hidden States Enables Learning Generalizable Reward Model").
+        keep: what becomes of the texts that rows bring along (`hfcourse.data.kept`).
     """
 
     # The loss is divided by the prompts of the whole step.
     loss_is_scaled_for_ga = True
 
     def __init__(
-        self, *args: Any, source: ModelConfig, judge: "Judge | None" = None, keep_coef: float = 0.0, **kwargs: Any
+        self,
+        *args: Any,
+        source: ModelConfig,
+        judge: "Judge | None" = None,
+        keep: KeepArguments | None = None,
+        **kwargs: Any,
     ):
-        self.source, self.center, self.keep_coef = source, kwargs["args"].center_rewards_coefficient, keep_coef
+        self.source, self.center = source, kwargs["args"].center_rewards_coefficient
+        self.keep = keep or KeepArguments()
+        self.keep.check_keep()
         super().__init__(*args, compute_metrics=judge, peft_config=adapter_config(source), **kwargs)
-        self.head = predicting_head(source).to(self.args.device) if keep_coef else None
+        head = predicting_head(source) if self.keep.keep_texts else None
+        self.head = head if head is None else head.to(self.args.device)
+        if self.keep.keep_texts and head is None and not self.keep.rival_coef:
+            raise InputError("--keep_texts: a reward model predicts no texts, it learns from them with --rival_coef")
+        self.tokens = TokenScores(self.model) if self.keep.rival_coef else None
         self.label_names = ["labels"]
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
@@ -168,26 +165,40 @@ class Ranker(RunTrainer, RewardTrainer):
     ) -> Any:
         ranks, mask = inputs["labels"], inputs["attention_mask"]
         there = mask.any(-1)  # (B, K)
-        texts, masks = inputs["input_ids"][there], mask[there]  # (N, T)
-        head = self.head if "kept_ids" in inputs else None
-        if head is not None:  # in one forward pass, as DDP wants it
-            texts, masks = _stack(texts, inputs["kept_ids"]), _stack(masks, inputs["kept_mask"])  # (N + B, T)
-        outputs = model(input_ids=texts, attention_mask=masks, use_cache=False, output_hidden_states=head is not None)
-        found = outputs.logits[: there.sum(), 0].float()  # (N,)
-        scores = found.new_zeros(ranks.shape).masked_scatter(there, found)  # (B, K)
-        losses = ranking_loss(scores, ranks, self.center)  # (B,)
-        if head is not None:
-            rows = slice(len(found), None)
-            predicting = predicting_loss(outputs.hidden_states[-1][rows], head, texts[rows], masks[rows])
-            losses = losses + self.keep_coef * predicting
-            mean = self.accelerator.reduce(predicting.detach().mean(), "mean").item()
-            self._metrics["train"]["kept_loss"].append(mean)
+        losses, scores = torch.zeros((), device=ranks.device), None
+        if self._predicting or self.state.global_step >= self.keep.kept_steps:
+            texts, masks = inputs["input_ids"][there], mask[there]  # (N, T)
+            found = model(input_ids=texts, attention_mask=masks, use_cache=False).logits[:, 0].float()  # (N,)
+            scores = found.new_zeros(ranks.shape).masked_scatter(there, found)  # (B, K)
+            losses = ranking_loss(scores, ranks, self.center)  # (B,)
+            if num_items_in_batch is not None:
+                self._meter(found.detach(), (scores[:, :, None] - scores[:, None, :])[better(ranks)].detach(), mask)
+        if "kept_ids" in inputs:
+            losses = losses + self._keep(model, inputs["kept_ids"], inputs["kept_mask"], inputs.get("kept_rivals"))
         count = self.counted(ranks) if num_items_in_batch is None else num_items_in_batch
         loss = losses.sum() / count.clamp(min=1)
         if num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes  # DDP averages the gradients
-            self._meter(found.detach(), (scores[:, :, None] - scores[:, None, :])[better(ranks)].detach(), mask)
         return (loss, {"loss": loss, "scores": scores}) if return_outputs else loss
+
+    def _keep(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor | None) -> torch.Tensor:
+        """The losses on texts that rows bring along: ids, mask and rivals (B, T) -> (B,)."""
+        read = {"input_ids": ids, "attention_mask": mask}
+        if rivals is not None:
+            read = beside(ids, rivals, next(model.parameters()).dtype)
+        hidden = model(**read, use_cache=False, output_hidden_states=True).hidden_states[-1][:, : ids.shape[1]]
+        losses = ids.new_zeros(len(ids), dtype=torch.float32)
+        measured = {}
+        if self.head is not None:
+            predicting = predicting_loss(hidden, self.head, ids, mask)
+            losses, measured["kept_loss"] = losses + predicting, predicting.mean()
+        if self.tokens is not None and rivals is not None:
+            telling, right = rival_loss(self.tokens.last, ids, rivals, mask)
+            losses = losses + self.keep.rival_coef * telling
+            measured |= {"rival_loss": telling.mean(), "rival_accuracy": right}
+        for name, value in measured.items():
+            self._metrics["train"][name].append(self.accelerator.reduce(value.detach(), "mean").item())
+        return losses
 
     def _meter(self, found: torch.Tensor, margins: torch.Tensor, mask: torch.Tensor) -> None:
         """Add TRL's running metrics of a training batch: scores (N,), margins (P,) of its pairs."""
@@ -221,12 +232,6 @@ def merge_adapter(folder: Path, source: ModelConfig, pad_token_id: int) -> None:
     model = PeftModel.from_pretrained(load_reward(whole)[0], str(folder / ADAPTER)).merge_and_unload()
     model.config.get_text_config().pad_token_id = pad_token_id
     model.save_pretrained(folder)
-
-
-def _stack(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """(N, S) over (B, T), filled up on the right with what hides a token from a mask: (N + B, max(S, T))."""
-    width = max(a.shape[1], b.shape[1])
-    return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in (a, b)])
 
 
 class Judge:

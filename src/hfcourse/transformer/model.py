@@ -82,9 +82,12 @@ class Transformer(TransformerPreTrainedModel):
         """What is added to scores (B, H, T, S): T5's bias, and HIDDEN where the last T of S positions may not look.
 
         Padding, where `there` (B, S) is 0, sees padding only; without it, another document begins at each position 0.
+        A mask (B, 1, T, S) already says what is added.
         """
         queries, keys = x.shape[1], past + x.shape[1]
         bias = None if self.relative is None else self.relative(queries, keys)
+        if there is not None and there.shape == (len(x), 1, queries, keys):
+            return there if bias is None else bias + there
         document = present(there, len(x), keys)
         if there is None and positions is not None and past == 0 and (positions[:, 1:] == 0).any():
             document = (positions == 0).cumsum(1)
@@ -101,7 +104,7 @@ class Transformer(TransformerPreTrainedModel):
         self, input_ids=None, attention_mask=None, position_ids=None, token_type_ids=None, decoder_input_ids=None,
         decoder_attention_mask=None, encoder_outputs=None, past_key_values=None, use_cache=None, **kwargs,
     ):  # fmt: skip
-        """Token ids (B, T), masks (B, S) that are 0 at padding -> last_hidden_state (B, T, D)."""
+        """Token ids (B, T), masks (B, S), 0 at padding, or (B, 1, T, S), added -> last_hidden_state (B, T, D)."""
         memory, memory_mask, cache = None, None, past_key_values
         if self.encoder is not None:
             if encoder_outputs is None:
