@@ -120,9 +120,9 @@ def test_a_new_embedding_is_found_by_both_sides_and_the_head():
     [
         ("causal", {"family": "gpt9"}, "no family 'gpt9' of Transformers here, but vaswani, bert, gpt2, t5"),
         ("causal", {"num_attention_heads": 5, "hidden_size": 32}, "32 does not divide into 5 heads"),
-        ("causal", {"family": "bert"}, "needs the stacks decoder, bert has encoder"),
-        ("masked", {"family": "gpt2"}, "needs the stacks encoder, gpt2 has decoder"),
-        ("span", {"family": "gpt2"}, "needs the stacks encoder-decoder, gpt2 has decoder"),
+        ("causal", {"family": "bert"}, "needs stacks decoder, bert has encoder"),
+        ("masked", {"family": "gpt2"}, "needs stacks encoder, gpt2 has decoder"),
+        ("span", {"family": "gpt2"}, "needs stacks encoder-decoder, gpt2 has decoder"),
         ("causal", {"activation": "rleu"}, "rleu"),
         ("causal", {"num_hidden_layers": "two"}, "num_hidden_layers"),
     ],

@@ -33,10 +33,9 @@ CHOICES = {
 ALIASES = """
 n_embd=hidden_size d_model=hidden_size n_layer=num_hidden_layers num_layers=num_hidden_layers n_inner=intermediate_size
 n_head=num_attention_heads num_heads=num_attention_heads num_decoder_layers=decoder_layers d_ff=intermediate_size
-n_positions=max_position_embeddings d_kv=head_dim embd_pdrop=embedding_dropout
-hidden_act=activation activation_function=activation dense_act_fn=activation layer_norm_epsilon=layer_norm_eps
-hidden_dropout_prob=dropout resid_pdrop=dropout dropout_rate=dropout
-attn_pdrop=attention_dropout attention_probs_dropout_prob=attention_dropout
+n_positions=max_position_embeddings d_kv=head_dim embd_pdrop=embedding_dropout hidden_act=activation
+activation_function=activation dense_act_fn=activation layer_norm_epsilon=layer_norm_eps hidden_dropout_prob=dropout
+resid_pdrop=dropout dropout_rate=dropout attn_pdrop=attention_dropout attention_probs_dropout_prob=attention_dropout
 """
 
 

@@ -82,11 +82,10 @@ class Transformer(TransformerPreTrainedModel):
         """What is added to scores (B, H, T, S): T5's bias, and HIDDEN where the last T of S positions may not look.
 
         Padding, where `there` (B, S) is 0, sees padding only; without it, another document begins at each position 0.
-        A mask (B, 1, T, S) already says what is added.
         """
         queries, keys = x.shape[1], past + x.shape[1]
         bias = None if self.relative is None else self.relative(queries, keys)
-        if there is not None and there.shape == (len(x), 1, queries, keys):
+        if there is not None and there.dim() == 4:
             return there if bias is None else bias + there
         document = present(there, len(x), keys)
         if there is None and positions is not None and past == 0 and (positions[:, 1:] == 0).any():
@@ -145,8 +144,7 @@ class LanguageModel(TransformerPreTrainedModel):
 
     def __init__(self, config: TransformerConfig):
         if config.stacks != self.stacks:
-            needed = f"{type(self).__name__} needs the stacks {self.stacks}"
-            raise InputError(f"{needed}, {config.family} has {config.stacks}")
+            raise InputError(f"{type(self).__name__} needs stacks {self.stacks}, {config.family} has {config.stacks}")
         super().__init__(config)
         self.model = Transformer(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=self.stacks == "encoder")
