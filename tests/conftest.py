@@ -16,6 +16,8 @@ import pytest
 HOME = tempfile.mkdtemp(prefix="hfcourse-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ.update(HF_HOME=HOME, HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
+# Two processes of two threads each on two cores wait for one another: a test took up to ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("HF_TOKEN", None)
 sys.path.insert(0, str(Path(__file__).parent))
 
