@@ -73,15 +73,6 @@ def test_a_folder_in_use_is_refused(small, runner, recipe):
 
 @pytest.mark.slow
 @trainings
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_again_and_again(small, runner, recipe, seed):
-    folder = small.folder.with_name(f"killed-{seed}")
-    run_with_kills(runner, recipe, folder, "--config", f"configs/{recipe}/small.yaml", seed=seed, kills=3)
-    assert_same_run(small.folder, folder)
-
-
-@pytest.mark.slow
-@trainings
 def test_killed_as_a_program_of_its_own(small, runner, recipe, public):
     """Without the fork server: another hash seed, other addresses, nothing shared with the first run."""
     folder = small.folder.with_name("program")
