@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -36,8 +37,9 @@ def public() -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture(scope="session")
-def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Runner:
     """Runs recipes in a workspace of their own: runs/world, short exams, configs/<recipe>/small.yaml."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if request.config.option.markexpr == "gpu" else ""
     folder = tmp_path_factory.mktemp("course")
     write(World.create(0), folder / "runs" / "world")
     write_encoder(folder)
@@ -45,7 +47,7 @@ def runner(public: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Run
     for name, exam, step in (("truth", "exam", 45), ("cloze", "cloze", 17), ("elsewhere_cloze", "elsewhere", 37)):
         rows = (folder / f"runs/world/{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / f"{exam}.jsonl").write_text("".join(rows[::step]), encoding="utf-8")
-    return Runner(folder, public.settings(folder / "hf_home"))
+    return Runner(folder, public.settings(folder / "hf_home") | {"CUDA_VISIBLE_DEVICES": gpus})
 
 
 def write_encoder(folder: Path) -> None:

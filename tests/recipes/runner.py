@@ -84,9 +84,7 @@ class Runner:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["preload"])
         paths = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "src")])
-        with mock.patch.dict(
-            os.environ, environment | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        ):
+        with mock.patch.dict(os.environ, environment | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}):
             first = self._context.Process(target=int)
             first.start()
         first.join()

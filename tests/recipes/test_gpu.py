@@ -1,6 +1,8 @@
-"""On accelerators: bf16 learns, and FSDP2 and ZeRO-3 train as one process does. `make test-gpu`."""
+"""On accelerators: every recipe runs and continues there as on a CPU, bf16 learns, FSDP2 and ZeRO-3 train as one does.
 
-import json
+`make test-gpu`; ARGS="-n 8" on a machine with as many cores, since the small models leave a GPU idle.
+"""
+
 import os
 import subprocess
 import sys
@@ -10,9 +12,10 @@ from hfcourse.world import World, write
 
 import pytest
 import torch
+from contract import losses, read, run_with_kills
+from runner import ROOT, TRAININGS
 
 
-ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs/sft/tiny.yaml"
 STEPS = ["--max_steps", "20", "--logging_steps", "1", "--eval_steps", "20", "--save_steps", "20"]
 
@@ -31,9 +34,39 @@ def run(folder: Path, recipe: str, *arguments: object, launcher: tuple[str, ...]
     subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, check=True)
 
 
-def losses(folder: Path, name: str) -> list[float]:
-    lines = (folder / "runs/sft" / name / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines if '"loss"' in line]
+def sft(folder: Path, name: str) -> list[float]:
+    return losses(folder / "runs/sft" / name)
+
+
+@pytest.mark.gpu
+def test_every_recipe_runs_there(small, recipe):
+    assert read(small.folder / "environment.json")["devices"] == [torch.cuda.get_device_name(0)]
+    if recipe != "clean_data":  # its own models are too small to gain by it
+        assert " cuda (" in small.outcome.out or " on cuda" in small.outcome.out, small.outcome.out
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", TRAININGS)
+def test_killed_twice_it_ends_where_it_would_have_ended(small, runner, recipe, record_property):
+    """Sums over threads have no fixed order on a GPU: losses are equal to rounding, and often bit for bit."""
+    folder = small.folder.with_name("killed")
+    run_with_kills(runner, recipe, folder, "--config", f"configs/{recipe}/small.yaml", seed=3, kills=2)
+    whole, continued = losses(small.folder), losses(folder)
+    record_property("same_bits", whole == continued)
+    assert continued == pytest.approx(whole, rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", TRAININGS)
+def test_fp32_trains_as_on_a_cpu(small, runner, recipe, record_property):
+    folder, cpu = small.folder.with_name("cpu"), {"CUDA_VISIBLE_DEVICES": ""}
+    command = ["--config", f"configs/{recipe}/small.yaml", "--output_dir", str(folder)]
+    outcome = runner.run(recipe, *command, env=cpu)
+    assert outcome.code == 0 and " cpu (" in outcome.out, outcome.err
+    there, here = losses(small.folder), losses(folder)
+    record_property("losses", [there, here])
+    assert there == pytest.approx(here, rel=0.01)
+    assert sum(there) == pytest.approx(sum(here), rel=1e-3), "the differences lean to one side"
 
 
 @pytest.mark.gpu
@@ -41,7 +74,7 @@ def test_bf16_learns_what_fp32_learns(course: Path) -> None:
     assert torch.cuda.is_available(), "make test-gpu needs an accelerator"
     for name, bf16 in (("fp32", "false"), ("bf16", "true")):
         run(course, "recipes/sft.py", "--config", TINY, *STEPS, "--bf16", bf16, "--output_dir", f"runs/sft/{name}")
-    full, half = losses(course, "fp32"), losses(course, "bf16")
+    full, half = sft(course, "fp32"), sft(course, "bf16")
     assert half[-1] < 0.5 * half[0]
     assert half == pytest.approx(full, rel=0.05)
 
@@ -58,4 +91,4 @@ def test_sharded_training_is_the_same_training(course: Path, launch: str) -> Non
     arguments = ["--config", TINY, *STEPS, "--bf16", "true"]
     run(course, "recipes/sft.py", *arguments, "--output_dir", f"runs/sft/alone-{launch}")
     run(course, "recipes/sft.py", *arguments, *share, "--output_dir", f"runs/sft/{launch}", launcher=launcher)
-    assert losses(course, launch) == pytest.approx(losses(course, f"alone-{launch}"), rel=0.05)
+    assert sft(course, launch) == pytest.approx(sft(course, f"alone-{launch}"), rel=0.05)
