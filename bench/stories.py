@@ -1,9 +1,8 @@
 """PPO of a story model towards good cheer: pairs to train its reward on, and a judge that was not paid.
 
     python bench/stories.py pairs reviews/train.jsonl runs/stories/pairs.jsonl
-    python recipes/reward.py --config configs/reward/people.yaml --model_name_or_path MODEL \\
-        --dataset_name runs/stories/pairs.jsonl --eval_share 0.1 --learning_rate 1e-3 --max_steps 600 \\
-        --output_dir runs/reward/stories
+    python recipes/reward.py --config configs/reward/stories.yaml --model_name_or_path MODEL \\
+        --dataset_name runs/stories/pairs.jsonl --eval_share 0.1
     python recipes/ppo.py --config configs/ppo/stories.yaml --model_name_or_path MODEL \\
         --reward_model runs/reward/stories --dataset_name stories/train.jsonl --eval_dataset_name stories/dev.jsonl \\
         --seed 0 --output_dir runs/ppo/stories-0

@@ -94,6 +94,8 @@ class Runner:
         self.count += 1
         log = self.folder / "logs" / str(self.count)
         log.parent.mkdir(exist_ok=True)
+        for suffix in (".out", ".err"):  # a run may be killed before it has opened them
+            log.with_suffix(suffix).touch()
         target = str(ROOT / "recipes" / f"{recipe}.py")
         process = self._context.Process(
             target=_run, args=(target, [str(a) for a in arguments], env or {}, self.folder, log), daemon=True
