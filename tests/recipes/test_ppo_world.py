@@ -33,7 +33,7 @@ def test_paid_answers_become_helpful_harmless_and_true(tmp_path: Path) -> None:
     for config in ("tiny.yaml", "people.yaml"):
         recipe("sft", config)
     for config in ("tiny.yaml", "people.yaml"):
-        assert recipe("reward", config)["accuracy_truthful"] > 0.93
+        assert recipe("reward", config)["accuracy_truthful"] > 0.9
     gains, paid = [], []
     for seed in ("0", "1", "2"):
         metrics = recipe("ppo", "tiny.yaml", "--seed", seed, "--output_dir", f"runs/ppo/{seed}")
