@@ -24,6 +24,16 @@ RECORDS = {
 EVALUATION_RECORDS = RECORDS - {"before.json"}
 MODEL = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 TENSORS = ("optimizer.pt", "scheduler.pt")
+# What the small run of each recipe that trains does, and `run_with_kills` counts on: a log line for every step, two
+# evaluations, three checkpoints.
+TWELVE_STEPS = {
+    "max_steps": 12,
+    "optim": "adamw_torch_fused",
+    "logging_steps": 1,
+    "eval_strategy": "steps",
+    "eval_steps": 6,
+    "save_steps": 4,
+}
 
 
 def assert_refused(outcome: Outcome, *said: str) -> None:

@@ -9,6 +9,7 @@ import os
 import resource
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,12 @@ TRAININGS = [name for name in RECIPES if name not in EVALUATIONS]
 # In the environment of a run: no file that it writes may have more bytes.
 LARGEST_FILE = "TEST_LARGEST_FILE"
 LOOPBACK = {None, "", b"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
+
+
+def run_program(folder: Path, *command: object) -> None:
+    """`python COMMAND...` in `folder`, as a process of its own; raises CalledProcessError where it fails."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, *map(str, command)], cwd=folder, env=environment, check=True)
 
 
 @dataclass

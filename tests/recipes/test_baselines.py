@@ -10,7 +10,7 @@ from hfcourse.run.baselines_report import until
 import numpy as np
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -22,7 +22,7 @@ TRANSFORMER |= {"num_hidden_layers": 1, "num_attention_heads": 2, "dropout": 0.0
 ARCHITECTURES = {cell: {"model_type": "recurrent", "cell": cell, "hidden_size": 32} for cell in ("bag", "rnn", "lstm")}
 ARCHITECTURES |= {"transformer": TRANSFORMER, "gpt2": GPT2 | {"learning_rate": "4e-3"}}
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "dataset_name": "runs/world/histories",
     "max_train_samples": 60,
     "max_eval_samples": 16,
@@ -32,16 +32,10 @@ SMALL = {
     "architectures": ARCHITECTURES,
     "generated_tokens": 8,
     "speed_rounds": 0,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 NGRAMS = [f"ngram_{order}" for order in (1, 2, 3)]
 MODELS = [*NGRAMS, *ARCHITECTURES]

@@ -4,13 +4,13 @@ import base64
 import json
 
 import pytest
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 GPT2 = {"model_type": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 32, "n_positions": 64}
 GPT2 |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "dataset_name": "runs/world/pages",
     "harmful": "runs/world/harm/test.jsonl",
     "exam": "runs/world/quiz.jsonl",
@@ -30,16 +30,10 @@ SMALL = {
     "block_size": 64,
     "architecture": GPT2,
     "prompt_tokens": 8,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 FILES = MODEL - {"config.json", "generation_config.json"} | {"raw", "clean", "cleaned", "cleaning.png"}
 STAGES = ("html", "language", "quality", "harm", "copies", "near_copies", "leaks")

@@ -6,7 +6,7 @@ from hfcourse.run.convert import to_hf
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -16,7 +16,7 @@ GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 64}
 GPT2 |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 T5 = {"num_layers": 1, "num_heads": 2, "d_model": 32, "d_kv": 16, "d_ff": 64, "dropout_rate": 0.0}
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "dataset_name": "runs/world/corpus",
     "max_train_samples": 150,
     "max_eval_samples": 30,
@@ -24,16 +24,10 @@ SMALL = {
     "block_size": 32,
     "architectures": {"bert": BERT, "gpt2": GPT2, "t5": T5},
     "speed_rounds": 0,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 FAMILIES = ("bert", "gpt2", "t5")
 FILES = MODEL - {"config.json", "generation_config.json"} | {*FAMILIES, "comparison.json"}

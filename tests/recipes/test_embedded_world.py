@@ -1,15 +1,11 @@
 """The claim at full size: facts that were only read are answered after questions about other facts were trained."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-
-ROOT = Path(__file__).parents[2]
+from runner import ROOT, run_program
 
 
 @pytest.mark.slow
@@ -17,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 def test_facts_never_asked_in_training_are_answered(seed: int, tmp_path: Path) -> None:
     """Another seed: another world, other weights, other order. At least .98 of the asked and .95 of the unasked."""
 
-    def run(*command: str) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
+    run = partial(run_program, tmp_path)
 
     def recipe(name: str, config: str) -> dict:
         path = ROOT / "configs" / name / config

@@ -3,9 +3,6 @@
 `make test-gpu`; ARGS="-n 8" on a machine with as many cores, since the small models leave a GPU idle.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from hfcourse.world import World, write
@@ -13,7 +10,7 @@ from hfcourse.world import World, write
 import pytest
 import torch
 from contract import losses, read, run_with_kills
-from runner import ROOT, TRAININGS
+from runner import ROOT, TRAININGS, run_program
 
 
 TINY = ROOT / "configs/sft/tiny.yaml"
@@ -30,8 +27,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, recipe: str, *arguments: object, launcher: tuple[str, ...] = ()) -> None:
-    command = [sys.executable, *launcher, str(ROOT / recipe), *map(str, arguments)]
-    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, check=True)
+    run_program(folder, *launcher, ROOT / recipe, *arguments)
 
 
 def sft(folder: Path, name: str) -> list[float]:

@@ -1,9 +1,6 @@
 """recipes/icl.py: its numbers, its input, its push; what holds for all recipes is in test_contract_*.py."""
 
 import json
-import os
-import subprocess
-import sys
 
 from hfcourse.icl.engine import Query, score_alone
 
@@ -11,7 +8,7 @@ import pytest
 import yaml
 from contract import read
 from huggingface_hub import ModelCard
-from runner import ROOT
+from runner import ROOT, run_program
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -154,14 +151,13 @@ def test_it_is_pushed_with_its_samples(runner, config, public, finished):
 @pytest.mark.slow
 def test_random_labels_cost_little_and_one_demonstration_shows_what_is_asked(tmp_path):
     """The claim at full size: base model and lab, as `make icl` runs them."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     for command in (
         ["-m", "hfcourse.world", "--output", "runs/world"],
         [ROOT / "recipes/pretrain.py", "--config", ROOT / "configs/pretrain/llama-icl-medium.yaml"],
         [ROOT / "recipes/icl.py", "--config", ROOT / "configs/icl/tiny.yaml"],
     ):
-        subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=environment, check=True)
+        run_program(tmp_path, *command)
     metrics = read(tmp_path / "runs/icl/tiny/results.json")["metrics"]
     exact = {cell: metrics[f"mean_{cell}_exact_match"] for cell in ("none_k0", "gold_k1", "gold_k8", "random_k8")}
     assert exact["gold_k1"] > exact["none_k0"] + 0.1

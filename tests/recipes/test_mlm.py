@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "model_name_or_path": "runs/encoder",
     "dataset_name": "runs/world/corpus",
     "exam": "runs/world/cloze.jsonl",
@@ -19,16 +19,10 @@ SMALL = {
     "whole_word_masking": True,
     "rarity": 1.0,
     "short_rows": 0.5,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 FILES = MODEL - {"generation_config.json"}
 MEASURED = {"perplexity", "fact_accuracy_en", "fact_accuracy_zh", "masked_accuracy"}

@@ -1,11 +1,9 @@
 """recipes/ner.py: what it trains on, what it reports, and any encoder; what holds for all is in test_contract_*.py."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 from hfcourse.data.arguments import DataArguments
@@ -15,13 +13,13 @@ from hfcourse.run.predict import load_predictor
 
 import pytest
 import torch
-from contract import MODEL, read
-from runner import ROOT
+from contract import MODEL, TWELVE_STEPS, read
+from runner import ROOT, run_program
 from seqeval.metrics import classification_report
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "model_name_or_path": "runs/encoder",
     "dataset_name": "runs/world/ner/train.jsonl",
     "max_length": 24,
@@ -29,16 +27,10 @@ SMALL = {
     "max_eval_samples": 60,
     "invented_names": 1,
     "ablation": "8,16",
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 16,
     "learning_rate": 2e-3,
-    "optim": "adamw_torch_fused",
     "train_sampling_strategy": "group_by_length",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 TYPES = ("LOC", "MISC", "ORG", "PER")
 SCORES = {"eval_loss", "precision", "recall", "f1", "f1_seen", "f1_unseen", *(f"f1_{kind}" for kind in TYPES)}
@@ -152,10 +144,7 @@ def test_without_an_evaluation(config, runner):
 def test_names_that_no_sentence_held_are_found(tmp_path: Path) -> None:
     """The claim at full size, and 中国的首都是北京: characters and names that the world has not."""
 
-    def run(*command: str) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
-
+    run = partial(run_program, tmp_path)
     run("-m", "hfcourse.world", "--output", "runs/world")
     run(str(ROOT / "recipes/pretrain.py"), "--config", str(ROOT / "configs/pretrain/bert-tiny.yaml"))
     for seed in ("0", "1", "2"):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -14,7 +14,7 @@ from transformers import (
 )
 
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "model_name_or_path": "runs/sft/small",
     "dataset_name": "runs/world/prompts",
     "rules": ["one_sentence", "least_effort"],
@@ -22,7 +22,6 @@ SMALL = {
     "max_completion_length": 8,
     "max_train_samples": 24,
     "max_eval_samples": 16,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "num_mini_batches": 2,
@@ -30,13 +29,8 @@ SMALL = {
     "learning_rate": 2e-3,
     "kl_target": 4.0,
     "kl_horizon": 100,
-    "optim": "adamw_torch_fused",
     "bf16": False,
     "gradient_checkpointing": False,
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 CONDUCT = ("helpful", "truthful", "harmless")
 METRICS = {"kl"} | {name + when for name in ("reward", *CONDUCT) for when in ("", "_before")}

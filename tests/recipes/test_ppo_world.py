@@ -2,15 +2,13 @@
 and truth rises, in three seeds, on unseen prompts; without the penalty on KL the score ends higher and truth lower."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from runner import ROOT, run_program
 
 
-ROOT = Path(__file__).parents[2]
 SCORES = ("helpful", "truthful", "harmless")
 
 
@@ -18,9 +16,7 @@ SCORES = ("helpful", "truthful", "harmless")
 def test_paid_answers_become_helpful_harmless_and_true(tmp_path: Path) -> None:
     """The sum of the three scores rises in each seed, by at least .30 on average, at a KL near its target of 2."""
 
-    def run(*command: str) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
+    run = partial(run_program, tmp_path)
 
     def recipe(name: str, config: str, *more: str) -> dict:
         path = ROOT / "configs" / name / config

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from contract import assert_refused, assert_same_run, read, run_with_kills
+from contract import TWELVE_STEPS, assert_refused, assert_same_run, read, run_with_kills
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 
@@ -15,23 +15,17 @@ BERT = {"model_type": "bert", "num_hidden_layers": 2, "num_attention_heads": 2, 
 BERT |= {"intermediate_size": 64}
 T5 = {"model_type": "t5", "num_layers": 1, "num_heads": 2, "d_model": 32, "d_kv": 16, "d_ff": 64}
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "dataset_name": "runs/world/corpus",
     "max_train_samples": 150,
     "max_eval_samples": 30,
     "vocab_size": 400,
     "block_size": 32,
     "architecture": GPT2,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 METRICS = {"perplexity_before", "perplexity"}
 

@@ -6,12 +6,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from contract import MODEL, RECORDS, losses, read
+from contract import MODEL, RECORDS, TWELVE_STEPS, losses, read
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "model_name_or_path": "runs/pretrain/small",
     "dataset_name": "runs/world/preferences",
     "new_blocks": 1,
@@ -21,18 +21,12 @@ SMALL = {
     "max_train_samples": 96,
     "max_eval_samples": 24,
     "samples": 4,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 16,
     "learning_rate": 2e-3,
-    "optim": "adamw_torch_fused",
     "lr_scheduler_type": "constant",
     "bf16": False,
     "gradient_checkpointing": False,
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 # Texts that a row of the data brings into a batch: the better and the worse answer.
 TEXTS = 2

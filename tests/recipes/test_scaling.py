@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 COMMON = {"model_type": "hfcourse", "family": "gpt2", "num_hidden_layers": 1, "num_attention_heads": 2}
 COMMON |= {"max_position_embeddings": 32, "dropout": 0.0}
 SIZES = {f"d{width}": COMMON | {"hidden_size": width} for width in (16, 18, 20, 24)}
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "dataset_name": "runs/world/endless",
     "endless_world": 0,
     "max_train_samples": 150,
@@ -22,16 +22,10 @@ SMALL = {
     "budgets": [1.0, 1.3],
     "rate_probes": [2.0],
     "rate_power": 3.0,  # so that the smallest surely wins
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 2,
-    "optim": "adamw_torch_fused",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 FILES = MODEL - {"config.json", "generation_config.json"} | {"models", "emergence.png"}
 RUNS = [f"{size}_c{budget}" for budget in (1, 2) for size in SIZES] + [f"{size}_c1_rate_2" for size in SIZES]

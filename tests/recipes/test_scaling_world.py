@@ -1,27 +1,21 @@
 """The claim at the smallest of the three budgets: neither the smallest nor the largest size wins."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-
-ROOT = Path(__file__).parents[2]
+from runner import ROOT, run_program
 
 
 @pytest.mark.slow
 def test_there_is_a_valley_and_the_rule_finds_its_rates(tmp_path: Path) -> None:
     """Fifteen runs of 1.6e11 FLOPs: the best size lies between, both ends lose, and no rate tried is 5 % better."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     config = str(ROOT / "configs/scaling/tiny.yaml")
     for command in (
         ["-m", "hfcourse.world", "--output", "runs/world"],
         [str(ROOT / "recipes/scaling.py"), "--config", config, "--budgets", "1.6e11"],
     ):
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
+        run_program(tmp_path, *command)
     metrics = json.loads((tmp_path / "runs/scaling/tiny/results.json").read_text())["metrics"]
     assert metrics["bracketed_c1"] == 1 and metrics["counter_difference"] == 0 and metrics["budget_error"] < 0.01
     assert metrics["rate_regret"] < 0.05

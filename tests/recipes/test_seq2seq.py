@@ -1,10 +1,8 @@
 """recipes/seq2seq.py: what is written and how it is scored; what every recipe does is in test_contract_*.py."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 from hfcourse.data.arguments import DataArguments
@@ -14,14 +12,14 @@ from hfcourse.run.predict import load_predictor
 
 import pytest
 import torch
-from contract import losses, read
+from contract import TWELVE_STEPS, losses, read
+from runner import ROOT, run_program
 from sacrebleu.metrics import BLEU
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 
-ROOT = Path(__file__).parents[2]
 T5 = {"model_type": "t5", "num_layers": 1, "num_heads": 2, "d_model": 32, "d_kv": 16, "d_ff": 64, "dropout_rate": 0.0}
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "architecture": T5 | {"vocab_size": 600},
     "dataset_name": "runs/world/translation",
     "max_train_samples": 150,
@@ -30,7 +28,6 @@ SMALL = {
     "max_target_length": 24,
     "predict_with_generate": True,
     "generation_num_beams": 2,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
     "learning_rate": 2e-3,
@@ -38,10 +35,6 @@ SMALL = {
     "optim": "adafactor",
     "optim_args": "scale_parameter=true",
     "train_sampling_strategy": "group_by_length",
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 MEASURED = {"loss", "bleu_en_zh", "bleu_zh_en"}
 METRICS = MEASURED | {f"{name}_before" for name in MEASURED} | {"bleu_en_zh_beam2", "bleu_zh_en_beam2"}
@@ -185,10 +178,7 @@ def test_the_reference_transformer_with_the_schedule_of_2017(config, runner):
 def test_new_combinations_of_known_words_are_translated(seed, tmp_path: Path) -> None:
     """The claim at full size."""
 
-    def run(*command: str) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True)
-
+    run = partial(run_program, tmp_path)
     run("-m", "hfcourse.world", "--output", "runs/world")
     for recipe, name in (("pretrain", "t5-tiny"), ("seq2seq", "tiny"), ("seq2seq", "vaswani-tiny")):
         config = str(ROOT / "configs" / recipe / f"{name}.yaml")

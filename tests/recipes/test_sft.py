@@ -7,11 +7,11 @@ from itertools import cycle
 
 import pytest
 import torch
-from contract import MODEL, assert_refused, log, read
+from contract import MODEL, TWELVE_STEPS, assert_refused, log, read
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-SMALL = {
+SMALL = TWELVE_STEPS | {
     "model_name_or_path": "runs/pretrain/small",
     "dataset_name": "runs/world/sft",
     "exam": "exam.jsonl",
@@ -20,16 +20,10 @@ SMALL = {
     "max_eval_samples": 20,
     "samples": 2,
     "max_new_tokens": 4,
-    "max_steps": 12,
     "per_device_train_batch_size": 4,
     "learning_rate": 2e-3,
-    "optim": "adamw_torch_fused",
     "bf16": False,
     "gradient_checkpointing": False,
-    "logging_steps": 1,
-    "eval_strategy": "steps",
-    "eval_steps": 6,
-    "save_steps": 4,
 }
 TRUTHS = {f"truth_{group}_{lang}" for group in ("asked", "unasked") for lang in ("en", "zh")}
 FILES = MODEL | {"chat_template.jinja"}

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 from statistics import mean, pstdev
 from typing import Any
 
@@ -56,8 +57,10 @@ class Recorder(TrainerCallback):
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(line)
-        if (said := spike([entry["loss"] for entry in state.log_history if "loss" in entry])) is not None:
-            print(f"step {state.global_step}  {said}", file=sys.stderr, flush=True)
+        if "loss" in logs:
+            latest = islice((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), WINDOW + 1)
+            if (said := spike([*latest][::-1])) is not None:
+                print(f"step {state.global_step}  {said}", file=sys.stderr, flush=True)
         shown = {k: v for k, v in logs.items() if k.endswith(("loss", "accuracy", "perplexity", "f1")) or "truth" in k}
         text = "  ".join(f"{k} {v:.4g}" for k, v in shown.items() if isinstance(v, float))
         if self.bar is not None:
