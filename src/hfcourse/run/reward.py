@@ -183,17 +183,19 @@ class Ranker(RunTrainer, RewardTrainer):
 
     def _keep(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor | None) -> torch.Tensor:
         """The losses on texts that rows bring along: ids, mask and rivals (B, T) -> (B,)."""
-        read = {"input_ids": ids, "attention_mask": mask}
+        read, places = {"input_ids": ids, "attention_mask": mask}, None
         if rivals is not None:
-            read = beside(ids, rivals, next(model.parameters()).dtype)
-        hidden = model(**read, use_cache=False, output_hidden_states=True).hidden_states[-1][:, : ids.shape[1]]
+            read, places = beside(ids, mask, rivals, next(model.parameters()).dtype)
+        hidden = model(**read, use_cache=False, output_hidden_states=True).hidden_states[-1]
+        if places is not None:
+            hidden = hidden.flatten(0, 1).index_select(0, places[:, : ids.shape[1]].flatten()).view(*ids.shape, -1)
         losses = ids.new_zeros(len(ids), dtype=torch.float32)
         measured = {}
         if self.head is not None:
             predicting = predicting_loss(hidden, self.head, ids, mask)
             losses, measured["kept_loss"] = losses + predicting, predicting.mean()
-        if self.tokens is not None and rivals is not None:
-            telling, right = rival_loss(self.tokens.last, ids, rivals, mask)
+        if self.tokens is not None and places is not None and rivals is not None:
+            telling, right = rival_loss(self.tokens.last.flatten()[places], ids, rivals, mask)
             losses = losses + self.keep.rival_coef * telling
             measured |= {"rival_loss": telling.mean(), "rival_accuracy": right}
         for name, value in measured.items():

@@ -48,25 +48,37 @@ def predicting_loss(hidden: torch.Tensor, head: torch.Tensor, ids: torch.Tensor,
     return _mean(losses, counted)
 
 
-def beside(ids: torch.Tensor, rivals: torch.Tensor, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Texts (B, T) with their rivals (B, T) beside them, as what a model takes: one row of 2 T tokens each.
+def beside(
+    ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor, dtype: torch.dtype
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Texts (B, T) with their rivals (B, T) beside them, as what a model takes: two texts a row, a long and a short.
 
-    Rival t has the position of token t and sees the tokens before it and itself; no token sees a rival. So each is
-    read as if it stood in the text, and the text as if there were none. A bias says who sees whom: 0 or the least
-    number of `dtype`, (B, 1, 2 T, 2 T), which SDPA and eager attention take.
+    Rival t has the position of token t and sees the tokens before it and itself; no token sees a rival, nor another
+    text. So each is read as if it stood in the text, and the text as if there were nothing else. A bias says who sees
+    whom: 0 or the least number of `dtype`, (rows, 1, 2 W, 2 W), which SDPA and eager attention take.
+
+    Also gives the places (B, 2 T) of tokens and rivals among the 2 W rows tokens that the model reads, 0 on padding.
     """
-    count, length = ids.shape
-    earlier = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril(-1)
-    itself = torch.eye(length, dtype=torch.bool, device=ids.device)
-    seen = torch.cat(
-        [torch.cat([earlier | itself, torch.zeros_like(itself)], 1), torch.cat([earlier, itself], 1)]
-    )  # (2 T, 2 T)
+    count, lengths = len(ids), mask.sum(1)
+    rows, order = (count + 1) // 2, lengths.argsort(descending=True)
+    rank = torch.empty_like(order).scatter(0, order, torch.arange(count, device=ids.device))
+    partner = torch.empty_like(order).scatter(0, order, order.flip(0))  # the shortest of the longest, and so on
+    row, start = torch.minimum(rank, count - 1 - rank), torch.where(rank < rows, 0, lengths[partner])
+    width = int((start + lengths).max())
+    time, number = torch.arange(ids.shape[1], device=ids.device), torch.arange(1, count + 1, device=ids.device)
+    places = (row * 2 * width + start)[:, None] + time  # (B, T)
+    places, there = torch.cat([places, places + width], 1), mask.bool().repeat(1, 2)  # (B, 2 T)
+    given = torch.stack(torch.broadcast_tensors(torch.cat([ids, rivals], 1), time.repeat(2), number[:, None]))
+    read = ids.new_zeros(3, rows * 2 * width)
+    read[:, places[there]] = given[:, there]
+    tokens, positions, texts = read.view(3, rows, 2 * width)
+
+    past = torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
+    itself = torch.eye(width, dtype=torch.bool, device=ids.device)
+    seen = torch.cat([torch.cat([past, past & False], 1), torch.cat([past & ~itself, itself], 1)])  # (2 W, 2 W)
+    seen = seen & (texts[:, :, None] == texts[:, None, :])  # (rows, 2 W, 2 W)
     bias = torch.zeros(seen.shape, dtype=dtype, device=ids.device).masked_fill(~seen, torch.finfo(dtype).min)
-    return {
-        "input_ids": torch.cat([ids, rivals], 1),
-        "attention_mask": bias.expand(count, 1, -1, -1),
-        "position_ids": torch.arange(length, device=ids.device).repeat(2).expand(count, -1),
-    }
+    return {"input_ids": tokens, "attention_mask": bias[:, None], "position_ids": positions}, places * there
 
 
 def rival_loss(

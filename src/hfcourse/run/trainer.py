@@ -43,6 +43,7 @@ class RunTrainer(Trainer):
         self.run = run
         self.meters: dict[str, float] = {"seconds": 0.0, "tokens": 0}
         self._run_dir: str | None = None
+        self._evaluated: tuple[int, dict[str, float]] = -1, {}  # after how many steps, and what was found
         self._predicting = False
         if kwargs.get("eval_dataset") is None:
             kwargs["args"].eval_strategy = IntervalStrategy.NO
@@ -120,12 +121,19 @@ class RunTrainer(Trainer):
         return {}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """The metrics of the evaluation set, if there is one, and of `score`."""
+        """The metrics of the evaluation set, if there is one, and of `score`.
+
+        Those of the last evaluation where no step was made since, as at the end of a training.
+        """
+        step, known = self._evaluated
+        if step == self.state.global_step and not (args or kwargs or self.args.load_best_model_at_end):
+            return dict(known)
         metrics = super().evaluate(*args, **kwargs) if self.eval_dataset is not None else {}
         with self.off_the_clock():
             scores = self.score()
         if scores:
             self.log(dict(scores))
+        self._evaluated = self.state.global_step, metrics | scores
         return metrics | scores
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
