@@ -159,6 +159,12 @@ def test_too_long_and_a_mask_of_another_shape():
         model(input_ids=torch.ones(1, limit, dtype=torch.long))
         with pytest.raises(InputError, match="81 tokens, but this model has only 80 positions"):
             model(input_ids=torch.ones(1, 81, dtype=torch.long))
+    texts, places = batch("gpt2", rows=2, length=50)["input_ids"][None], torch.arange(50)[None]
+    together = pair("gpt2")[1](input_ids=texts.flatten(1), position_ids=places.repeat(1, 2)).logits
+    alone = pair("gpt2")[1](input_ids=texts[0]).logits
+    assert difference(together.view_as(alone), alone) < 1e-5, "two texts in a row of 100 tokens need 50 positions"
+    with pytest.raises(InputError, match="100 tokens, but this model has only 80 positions"):
+        pair("gpt2")[1](input_ids=texts.flatten(1), position_ids=torch.arange(100)[None])
     with pytest.raises(InputError, match="83 tokens|81 tokens, but this model has only 80"):
         pair("gpt2")[1].generate(torch.ones(1, 78, dtype=torch.long), max_new_tokens=9, min_new_tokens=9)
     for name in MODELS:
