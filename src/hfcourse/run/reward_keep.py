@@ -12,6 +12,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trl import ModelConfig
 
 
+# The share of all places that has to be saved for two texts to share a row.
+WORTH = 0.15
+
+
 @dataclass
 class KeepArguments:
     """Texts that a reward model goes on reading, so that it keeps what it knows and learns to judge by it.
@@ -59,16 +63,11 @@ def beside(
 
     Also gives the places (B, 2 T) of tokens and rivals among the 2 W rows tokens that the model reads, 0 on padding.
     """
-    count, lengths = len(ids), mask.sum(1)
-    rows, order = (count + 1) // 2, lengths.argsort(descending=True)
-    rank = torch.empty_like(order).scatter(0, order, torch.arange(count, device=ids.device))
-    partner = torch.empty_like(order).scatter(0, order, order.flip(0))  # the shortest of the longest, and so on
-    row, start = torch.minimum(rank, count - 1 - rank), torch.where(rank < rows, 0, lengths[partner])
-    width = int((start + lengths).max())
-    time, number = torch.arange(ids.shape[1], device=ids.device), torch.arange(1, count + 1, device=ids.device)
+    rows, row, start, width = _two_a_row(mask.sum(1))
+    time, number = (torch.arange(size, device=ids.device) for size in reversed(ids.shape))
     places = (row * 2 * width + start)[:, None] + time  # (B, T)
     places, there = torch.cat([places, places + width], 1), mask.bool().repeat(1, 2)  # (B, 2 T)
-    given = torch.stack(torch.broadcast_tensors(torch.cat([ids, rivals], 1), time.repeat(2), number[:, None]))
+    given = torch.stack(torch.broadcast_tensors(torch.cat([ids, rivals], 1), time.repeat(2), number[:, None] + 1))
     read = ids.new_zeros(3, rows * 2 * width)
     read[:, places[there]] = given[:, there]
     tokens, positions, texts = read.view(3, rows, 2 * width)
@@ -79,6 +78,24 @@ def beside(
     seen = seen & (texts[:, :, None] == texts[:, None, :])  # (rows, 2 W, 2 W)
     bias = torch.zeros(seen.shape, dtype=dtype, device=ids.device).masked_fill(~seen, torch.finfo(dtype).min)
     return {"input_ids": tokens, "attention_mask": bias[:, None], "position_ids": positions}, places * there
+
+
+def _two_a_row(lengths: torch.Tensor) -> tuple[int, torch.Tensor, torch.Tensor, int]:
+    """How many rows texts of these lengths (B,) take, the row and the place in it of each, and how wide the rows are.
+
+    The longest text shares a row with the shortest, and so on, unless that saves less padding than WORTH: attention
+    grows with the square of the width.
+    """
+    count, longest = len(lengths), int(lengths.max())
+    rows, order = (count + 1) // 2, lengths.argsort(descending=True)
+    one = torch.arange(count, device=lengths.device)
+    rank = torch.empty_like(order).scatter(0, order, one)
+    partner = torch.empty_like(order).scatter(0, order, order.flip(0))
+    start = torch.where(rank < rows, 0, lengths[partner])
+    width = int((start + lengths).max())
+    if rows * width > (1 - WORTH) * count * longest:
+        return count, one, torch.zeros_like(one), longest
+    return rows, torch.minimum(rank, count - 1 - rank), start, width
 
 
 def rival_loss(
