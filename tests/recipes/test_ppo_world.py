@@ -48,4 +48,5 @@ def test_paid_answers_become_helpful_harmless_and_true(tmp_path: Path) -> None:
     assert sums["ppo"] > sums["sft"] + 0.3 and table["ppo_reward"] > table["sft_reward"] + 1
     assert table["ppo_no_kl_truthful"] < table["ppo_truthful"] and table["ppo_no_kl_reward"] > table["ppo_reward"]
     assert table["best_of_n_kl"] <= table["ppo_kl"] and sums["best_of_n"] > sums["sft"] + 0.3
-    assert table["best_of_n_reward"] > table["ppo_reward"] and sums["best_of_n"] < sums["ppo"]
+    assert table["best_of_n_reward"] > table["ppo_reward"] + 0.5, "a much higher score"
+    assert sums["best_of_n"] < sums["ppo"] + 0.1, "for which it is no better"
