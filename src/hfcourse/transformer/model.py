@@ -117,7 +117,6 @@ class Transformer(TransformerPreTrainedModel):
             cache = DynamicCache() if memory is None else EncoderDecoderCache(DynamicCache(), DynamicCache())
         past, most = 0 if cache is None else cache.get_seq_length(), self.config.max_position_embeddings
         length = past + input_ids.shape[1]
-        # Several texts in a row may take more tokens than there are positions.
         if most and length > most and (position_ids is None or position_ids.max() >= most):
             raise InputError(f"a sequence of {length} tokens, but this model has only {most} positions")
         places = torch.arange(past, length, device=input_ids.device)[None] if position_ids is None else position_ids
