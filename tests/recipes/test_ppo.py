@@ -129,7 +129,7 @@ def test_bad_input_is_one_sentence(finished, runner, reward_model, rows, tmp_pat
         ("no prompt has at most the", "leave room for an answer"): ["--dataset_name", long, "--eval_share", "0"],
         ("a rollout takes 8 prompts", "there are 2"): ["--dataset_name", few, "--eval_share", "0"],
         ("Number of reward weights (5) must match",): ["--reward_weights", "1", "1"] + ["--rules", "grammar"],
-        ("exam none.jsonl does not exist",): ["--conduct", "none.jsonl"],
+        ("exam nowhere.jsonl does not exist",): ["--conduct", "nowhere.jsonl"],
         ("beta = 0.2 is an argument of GRPO that is not read",): ["--beta", "0.2"],
         ("the critic reads the policy's tokens, but its vocabulary has 99",): ["--critic", str(other)],
         ("has no head `score` with one output",): ["--critic", str(two)],

@@ -89,7 +89,7 @@ def test_bad_input_is_one_sentence(finished, runner, config, tmp_path):
         ("is no checkpoint of AutoModelForSequenceClassification",): ["--reward_model", "runs/sft/small"],
         ("at least 1 answer to a prompt and in a batch, not 0",): ["--draws", "0"],
         ("expected an answer for each object, and the right one in them",): ["--conduct", str(exam)],
-        ("exam none.jsonl does not exist",): ["--conduct", "none.jsonl"],
+        ("exam nowhere.jsonl does not exist",): ["--conduct", "nowhere.jsonl"],
         ("leave room for an answer",): ["--max_completion_length", "505"],
     }
     started = {

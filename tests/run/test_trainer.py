@@ -37,3 +37,4 @@ def test_what_no_step_has_changed_is_not_evaluated_again(tmp_path):
         found = trainer.evaluate()
         assert (trainer.counted_loops, found["truth"]) == (loops, loops)
         assert trainer.evaluate(rows.select([0]))["truth"] == loops + 1, "other data were asked for"
+        assert trainer.evaluate()["truth"] == (loops + 2 if best else loops), "and are not taken for the usual ones"

@@ -125,15 +125,17 @@ class RunTrainer(Trainer):
 
         Those of the last evaluation where no step was made since, as at the end of a training.
         """
+        usual = not args and all(value is None for value in kwargs.values())
         step, known = self._evaluated
-        if step == self.state.global_step and not (args or kwargs or self.args.load_best_model_at_end):
+        if usual and step == self.state.global_step and not self.args.load_best_model_at_end:
             return dict(known)
         metrics = super().evaluate(*args, **kwargs) if self.eval_dataset is not None else {}
         with self.off_the_clock():
             scores = self.score()
         if scores:
             self.log(dict(scores))
-        self._evaluated = self.state.global_step, metrics | scores
+        if usual:
+            self._evaluated = self.state.global_step, metrics | scores
         return metrics | scores
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
