@@ -15,33 +15,23 @@ from trl import ModelConfig, RewardConfig
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    ("lengths", "shape"),
-    [([7, 7], (2, 14)), ([3, 7, 5, 2, 6], (3, 18)), ([4], (1, 8))],
-    ids=["nothing to save", "7 with 2, 6 with 3", "one"],
-)
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_a_rival_is_read_as_if_it_stood_in_the_text(base, attention, lengths, shape):
+def test_a_rival_is_read_as_if_it_stood_in_the_text(base, attention):
     """Scores of tokens are those of the plain text, the score of rival t that of the text with word t replaced."""
     args = ModelConfig(model_name_or_path=str(base), dtype="float32", attn_implementation=attention)
     model, tokenizer, _ = load_reward(args, new_blocks=1)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.eval()
     tokens = TokenScores(model)
-    width = max(lengths)
-    ids, rivals = torch.randint(3, 250, (2, len(lengths), width))  # (B, T) each
-    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
-    read, places = beside(ids, mask, rivals, torch.float32)
-    assert read["input_ids"].shape == shape
-    model(**read)
-    both = tokens.last.flatten()[places]  # (B, 2 T)
-    for row, length in enumerate(lengths):
-        model(input_ids=ids[row : row + 1, :length])
-        torch.testing.assert_close(both[row : row + 1, :length], tokens.last)
-        for t in range(length):
-            replaced = torch.cat([ids[row, :t], rivals[row, t : t + 1]])[None]
-            assert torch.equal(model(input_ids=replaced).logits[:, 0], tokens.last[:, -1])
-            torch.testing.assert_close(both[row, width + t], tokens.last[0, -1])
+    ids, rivals = torch.randint(3, 250, (2, 2, 7))  # (B, T) each
+    model(**beside(ids, rivals, torch.float32))
+    both = tokens.last  # (B, 2 T)
+    model(input_ids=ids)
+    torch.testing.assert_close(both[:, :7], tokens.last)
+    for t in range(7):
+        replaced = torch.cat([ids[:, :t], rivals[:, t : t + 1]], 1)
+        assert torch.equal(model(input_ids=replaced).logits[:, 0], tokens.last[:, -1])
+        torch.testing.assert_close(both[:, 7 + t], tokens.last[:, -1])
 
 
 def test_the_loss_of_rivals_by_hand():
@@ -74,7 +64,7 @@ def test_rivals_are_words_that_follow_the_same_word():
     assert second != [other.bring(0, epoch)[1][1] for epoch in range(200)]
 
 
-def test_the_first_steps_have_texts_alone(base, tmp_path):
+def test_the_first_steps_have_texts_alone(base, tmp_path, monkeypatch):
     """Then the pairs come in; the losses on texts go on. The gradient is that of the sum."""
     source = ModelConfig(model_name_or_path=str(base), dtype="float32")
     model, tokenizer, _ = load_reward(source)
@@ -104,9 +94,8 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     before = trainer.compute_loss(model, batch, num_items_in_batch=count)
     assert not trainer._metrics["train"]["margin"] and trainer._metrics["train"]["rival_accuracy"]
     mask = batch["kept_mask"]
-    read, places = beside(ids, mask, batch["kept_rivals"], torch.float32)
-    model(**read)
-    telling = rival_loss(trainer.tokens.last.flatten()[places], ids, batch["kept_rivals"], mask)[0].mean()
+    model(**beside(ids, batch["kept_rivals"], torch.float32))
+    telling = rival_loss(trainer.tokens.last, ids, batch["kept_rivals"], mask)[0].mean()
     causal = GPT2LMHeadModel.from_pretrained(base).eval()
     predicting = [causal(input_ids=ids[i : i + 1, :n], labels=ids[i : i + 1, :n]).loss for i, n in ((0, 4), (1, 3))]
     assert before.item() == pytest.approx((2 * telling + sum(predicting) / 2).item(), rel=1e-4)
@@ -120,6 +109,11 @@ def test_the_first_steps_have_texts_alone(base, tmp_path):
     halves = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(2)]
     halves = [trainer.compute_loss(model, half, num_items_in_batch=count).item() for half in halves]
     assert sum(halves) == pytest.approx(after.item(), rel=1e-5), "accumulated, they are the whole batch"
+    monkeypatch.setattr("hfcourse.run.cpu.OVERHEAD", 0)
+    assert len(trainer.in_parts({"input_ids": ids, "attention_mask": mask})) == 2
+    parts = trainer.compute_loss(model, batch, num_items_in_batch=count)
+    assert parts.item() == pytest.approx(after.item(), rel=1e-5), "read in parts, the texts are the same"
+    torch.testing.assert_close(torch.autograd.grad(parts, model.score.weight)[0], gradients[2])
 
 
 def test_a_reward_model_goes_on_with_rivals_alone(base, tmp_path):

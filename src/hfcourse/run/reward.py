@@ -183,24 +183,39 @@ class Ranker(RunTrainer, RewardTrainer):
 
     def _keep(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor | None) -> torch.Tensor:
         """The losses on texts that rows bring along: ids, mask and rivals (B, T) -> (B,)."""
-        read, places = {"input_ids": ids, "attention_mask": mask}, None
-        if rivals is not None:
-            read, places = beside(ids, mask, rivals, next(model.parameters()).dtype)
-        hidden = model(**read, use_cache=False, output_hidden_states=True).hidden_states[-1]
-        if places is not None:
-            hidden = hidden.flatten(0, 1).index_select(0, places[:, : ids.shape[1]].flatten()).view(*ids.shape, -1)
+        hidden, scores = self._read(model, ids, mask, rivals)
         losses = ids.new_zeros(len(ids), dtype=torch.float32)
         measured = {}
         if self.head is not None:
             predicting = predicting_loss(hidden, self.head, ids, mask)
             losses, measured["kept_loss"] = losses + predicting, predicting.mean()
-        if self.tokens is not None and places is not None and rivals is not None:
-            telling, right = rival_loss(self.tokens.last.flatten()[places], ids, rivals, mask)
+        if scores is not None and rivals is not None:
+            telling, right = rival_loss(scores, ids, rivals, mask)
             losses = losses + self.keep.rival_coef * telling
             measured |= {"rival_loss": telling.mean(), "rival_accuracy": right}
         for name, value in measured.items():
             self._metrics["train"][name].append(self.accelerator.reduce(value.detach(), "mean").item())
         return losses
+
+    def _read(
+        self, model: Any, ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Hidden states (B, T, D) and, with rivals, scores (B, 2 T) of texts, those of similar length read together."""
+        inputs = {"input_ids": ids, "attention_mask": mask} | ({} if rivals is None else {"rivals": rivals})
+        inputs["row"] = torch.arange(len(ids), device=ids.device)[:, None].expand_as(ids)
+        rows, hidden, scores = [], [], []
+        for part in self.in_parts(inputs):
+            rows.append(part.pop("row")[:, 0])
+            width = part["input_ids"].shape[1]
+            short = ids.shape[1] - width
+            if rivals is not None:
+                part = beside(part["input_ids"], part["rivals"], next(model.parameters()).dtype)
+            states = model(**part, use_cache=False, output_hidden_states=True).hidden_states[-1]
+            hidden.append(F.pad(states[:, :width], (0, 0, 0, short)))
+            if self.tokens is not None:
+                scores.append(F.pad(self.tokens.last.unflatten(1, (-1, width)), (0, short)))  # (b, 2, T)
+        back = torch.cat(rows).argsort()
+        return torch.cat(hidden)[back], torch.cat(scores)[back].flatten(1) if scores else None
 
     def _meter(self, found: torch.Tensor, margins: torch.Tensor, mask: torch.Tensor) -> None:
         """Add TRL's running metrics of a training batch: scores (N,), margins (P,) of its pairs."""

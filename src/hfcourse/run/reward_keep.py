@@ -12,10 +12,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trl import ModelConfig
 
 
-# The share of all places that has to be saved for two texts to share a row.
-WORTH = 0.15
-
-
 @dataclass
 class KeepArguments:
     """Texts that a reward model goes on reading, so that it keeps what it knows and learns to judge by it.
@@ -52,50 +48,25 @@ def predicting_loss(hidden: torch.Tensor, head: torch.Tensor, ids: torch.Tensor,
     return _mean(losses, counted)
 
 
-def beside(
-    ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor, dtype: torch.dtype
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Texts (B, T) with their rivals (B, T) beside them, as what a model takes: two texts a row, a long and a short.
+def beside(ids: torch.Tensor, rivals: torch.Tensor, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Texts (B, T) with their rivals (B, T) beside them, as what a model takes: one row of 2 T tokens each.
 
-    Rival t has the position of token t and sees the tokens before it and itself; no token sees a rival, nor another
-    text. So each is read as if it stood in the text, and the text as if there were nothing else. A bias says who sees
-    whom: 0 or the least number of `dtype`, (rows, 1, 2 W, 2 W), which SDPA and eager attention take.
-
-    Also gives the places (B, 2 T) of tokens and rivals among the 2 W rows tokens that the model reads, 0 on padding.
+    Rival t has the position of token t and sees the tokens before it and itself; no token sees a rival. So each is
+    read as if it stood in the text, and the text as if there were none. A bias says who sees whom: 0 or the least
+    number of `dtype`, (B, 1, 2 T, 2 T), which SDPA and eager attention take.
     """
-    rows, row, start, width = _two_a_row(mask.sum(1))
-    time, number = (torch.arange(size, device=ids.device) for size in reversed(ids.shape))
-    places = (row * 2 * width + start)[:, None] + time  # (B, T)
-    places, there = torch.cat([places, places + width], 1), mask.bool().repeat(1, 2)  # (B, 2 T)
-    given = torch.stack(torch.broadcast_tensors(torch.cat([ids, rivals], 1), time.repeat(2), number[:, None] + 1))
-    read = ids.new_zeros(3, rows * 2 * width)
-    read[:, places[there]] = given[:, there]
-    tokens, positions, texts = read.view(3, rows, 2 * width)
-
-    past = torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
-    itself = torch.eye(width, dtype=torch.bool, device=ids.device)
-    seen = torch.cat([torch.cat([past, past & False], 1), torch.cat([past & ~itself, itself], 1)])  # (2 W, 2 W)
-    seen = seen & (texts[:, :, None] == texts[:, None, :])  # (rows, 2 W, 2 W)
+    count, length = ids.shape
+    earlier = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril(-1)
+    itself = torch.eye(length, dtype=torch.bool, device=ids.device)
+    seen = torch.cat(
+        [torch.cat([earlier | itself, torch.zeros_like(itself)], 1), torch.cat([earlier, itself], 1)]
+    )  # (2 T, 2 T)
     bias = torch.zeros(seen.shape, dtype=dtype, device=ids.device).masked_fill(~seen, torch.finfo(dtype).min)
-    return {"input_ids": tokens, "attention_mask": bias[:, None], "position_ids": positions}, places * there
-
-
-def _two_a_row(lengths: torch.Tensor) -> tuple[int, torch.Tensor, torch.Tensor, int]:
-    """How many rows texts of these lengths (B,) take, the row and the place in it of each, and how wide the rows are.
-
-    The longest text shares a row with the shortest, and so on, unless that saves less padding than WORTH: attention
-    grows with the square of the width.
-    """
-    count, longest = len(lengths), int(lengths.max())
-    rows, order = (count + 1) // 2, lengths.argsort(descending=True)
-    one = torch.arange(count, device=lengths.device)
-    rank = torch.empty_like(order).scatter(0, order, one)
-    partner = torch.empty_like(order).scatter(0, order, order.flip(0))
-    start = torch.where(rank < rows, 0, lengths[partner])
-    width = int((start + lengths).max())
-    if rows * width > (1 - WORTH) * count * longest:
-        return count, one, torch.zeros_like(one), longest
-    return rows, torch.minimum(rank, count - 1 - rank), start, width
+    return {
+        "input_ids": torch.cat([ids, rivals], 1),
+        "attention_mask": bias.expand(count, 1, -1, -1),
+        "position_ids": torch.arange(length, device=ids.device).repeat(2).expand(count, -1),
+    }
 
 
 def rival_loss(

@@ -151,15 +151,18 @@ class RunTrainer(Trainer):
         self.meters["tokens"] += int(inputs["input_ids"].numel() if mask is None else mask.count_nonzero())
         if self._encoder_decoder:
             self.meters["tokens"] += int(self.counted(inputs["labels"]))
-        # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. Several
-        # processes would have to agree on the number of parts.
-        alone = num_items_in_batch is not None and self.args.device.type == "cpu" and self.args.world_size == 1
-        # The labels of an encoder-decoder have lengths of their own, even where both are as wide.
-        alone = alone and not self._encoder_decoder
-        parts = split_by_length(inputs) if alone else [inputs]
+        # With num_items_in_batch the loss is a sum over tokens, and a batch may be computed in parts. The labels of an
+        # encoder-decoder have lengths of their own, even where both are as wide.
+        whole = num_items_in_batch is None or self._encoder_decoder
+        parts = [inputs] if whole else self.in_parts(inputs)
         loss = torch.stack([super(RunTrainer, self).training_step(model, p, num_items_in_batch) for p in parts]).sum()
         self.check_number(loss)
         return loss
+
+    def in_parts(self, inputs: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """A batch by `split_by_length` on a CPU; several processes would have to agree on the number of parts."""
+        alone = self.args.device.type == "cpu" and self.args.world_size == 1
+        return split_by_length(inputs) if alone else [inputs]
 
     def check_number(self, loss: torch.Tensor) -> None:
         """Stop at a loss that is no number; raises InputError."""
