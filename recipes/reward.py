@@ -9,7 +9,7 @@ fact of a held-out one, so what is true there the model can only know from its p
     python recipes/reward.py --config configs/reward/tiny.yaml --dataset_name my/pairs.jsonl
     accelerate launch recipes/reward.py --config configs/reward/qwen2.5-0.5b-ultrafeedback.yaml
 
-Result: style is judged nearly perfectly, truth in .95 of the pairs (docs/concepts/reward.md). Metrics: eval_loss (mean
+Result: style is judged nearly perfectly, truth in .94 of the pairs (docs/concepts/reward.md). Metrics: eval_loss (mean
 per prompt), accuracy and accuracy_<aspect> (share of pairs in the right order, 0 to 1), ece (of sigmoid(margin), 0 to
 .5), length_correlation (of reward and length among answers to one prompt, -1 to 1), all also with _before; longer_wins
 (the accuracy of preferring the longer answer).

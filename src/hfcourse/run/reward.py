@@ -200,7 +200,7 @@ class Ranker(RunTrainer, RewardTrainer):
     def _read(
         self, model: Any, ids: torch.Tensor, mask: torch.Tensor, rivals: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Hidden states (B, T, D) and, with rivals, scores (B, 2 T) of texts, those of similar length read together."""
+        """Hidden states (B, T, D) and, with rivals, scores (B, 2 T) of texts, those of like length read together."""
         inputs = {"input_ids": ids, "attention_mask": mask} | ({} if rivals is None else {"rivals": rivals})
         inputs["row"] = torch.arange(len(ids), device=ids.device)[:, None].expand_as(ids)
         rows, hidden, scores = [], [], []
